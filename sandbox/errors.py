@@ -27,6 +27,10 @@ class UsageError(LinbenchError):
     """The command cannot be carried out as typed."""
 
 
+class TaskError(UsageError):
+    """A task folder is not one that a session can be opened on."""
+
+
 class EditRefused(LinbenchError):
     """The edit would break a rule; the script stays as it was."""
 
