@@ -1,0 +1,119 @@
+"""What can happen in a session. The ledger holds one of these a line; sandbox.state says when each is lawful."""
+
+import math
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from sandbox.tasks import LoadedTask
+
+
+class _Event(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
+    """One fact. Its class name in lower case is its `type` in the ledger."""
+
+
+class Start(_Event, frozen=True):
+    """A session was opened; always the first event."""
+
+    task: LoadedTask
+    """The whole task, so that a session outlives changes of the task's folder."""
+    session: str
+    agent: str
+    mode: Literal["vanilla", "agent"]
+    """vanilla: the first test is final. agent: the agent chooses among its tests."""
+    kind: Literal["agent", "vanilla", "baseline"]
+    """How the leaderboard lists it."""
+    profile: str
+    tests: int
+    """The budget: how many tests may be spent."""
+    seed: int
+    version: str
+    """Of linbench."""
+
+
+class Edit(_Event, frozen=True):
+    """The regions' contents changed."""
+
+    summary: str
+    contents: tuple[str, ...]
+    """The text of every region after the edit, in the template's order."""
+    whole: bool
+    """Whether the guards found the file whole; False for a stage of a change made with --partial."""
+    adopted: bool = False
+    """Whether the change was made in the workspace file with another editor."""
+
+
+class Undo(_Event, frozen=True):
+    """The last `steps` text changes were taken back."""
+
+    steps: int
+
+
+class Redo(_Event, frozen=True):
+    """The last `steps` undone changes were made again."""
+
+    steps: int
+
+
+class Reset(_Event, frozen=True):
+    """The regions went back to the template; this too can be undone."""
+
+
+class Reserve(_Event, frozen=True):
+    """A test was begun and is spent, until a commit confirms or a refund returns it."""
+
+    test: int
+    revision: int
+    """Which revision of the script is tested."""
+    source_sha256: str
+    """Of that revision's text."""
+    profile: str
+    seed: int
+    config: dict[str, Any]
+    """The resolved run config, without paths."""
+    config_sha256: str
+
+
+class Resume(_Event, frozen=True):
+    """An interrupted test goes on from its last checkpoint."""
+
+    test: int
+
+
+class Commit(_Event, frozen=True):
+    """A test ended with the agent's own result, good or bad."""
+
+    test: int
+    status: Literal["done", "failed"]
+    reason: str | None
+    """Why it failed; None when it is done."""
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+    """What was measured on the side: hash of the data, seconds, tokens/s, parameters."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.metrics.items():
+            if not math.isfinite(value):  # JSON has no such number, so the event could not be read back
+                raise ValueError(f"metric {name!r} is {value}; a test without a finite result has failed")
+
+
+class Refund(_Event, frozen=True):
+    """A test was stopped by a fault of the machine and costs nothing."""
+
+    test: int
+    reason: str
+    detail: str
+    resumable: bool
+    """Whether a checkpoint remains that the test can go on from."""
+
+
+class Submit(_Event, frozen=True):
+    """A test was made final; the session is closed."""
+
+    test: int
+    row: dict[str, Any]
+    """The leaderboard's row."""
+
+
+Event = Start | Edit | Undo | Redo | Reset | Reserve | Resume | Commit | Refund | Submit
+TextChange = Edit | Undo | Redo | Reset
