@@ -1,0 +1,166 @@
+"""What a task.yaml may say: one frozen struct a part, each checking what can be checked without its task folder."""
+
+import math
+import re
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from sandbox.schema import OverrideKey, Region
+
+
+def _require(holds: object, message: str) -> None:
+    """Raise ValueError unless `holds`; msgspec adds the path in the file."""
+    if not holds:
+        raise ValueError(message)
+
+
+class Metric(Struct, frozen=True, forbid_unknown_fields=True):
+    """A number that a test is scored by."""
+
+    name: str
+    """As in the published results, without the profile: `val_loss`."""
+    direction: Literal["min", "max"]
+    """Which way is better."""
+    primary: bool = False
+    """The one that ranks the leaderboard."""
+    hidden: bool = False
+    """Withheld from every reply until the session is submitted."""
+    about: str = ""
+    """What it measures, and its unit."""
+
+    def __post_init__(self) -> None:
+        _require(re.fullmatch(r"[a-z][a-z0-9_]*", self.name), f"name {self.name!r} is not lower_case_with_underscores")
+
+
+class Budget(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much a session may do."""
+
+    tests: int = 3
+    """Training runs in agent mode; vanilla mode always has one."""
+    actions: int | None = None
+    """Edits, undos and redos; None means unlimited."""
+
+    def __post_init__(self) -> None:
+        _require(self.tests >= 1, f"tests is {self.tests}, but must be at least 1")
+        _require(
+            self.actions is None or self.actions >= 1, f"actions is {self.actions}, but must be at least 1 or null"
+        )
+
+
+class Profiles(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which sizes of training run the task allows, by the names of the harness's profiles."""
+
+    cpu: str = "smoke"
+    """The default on a machine without CUDA."""
+    cuda: str = "gpt-345m"
+    """The default on a machine with CUDA."""
+    allowed: tuple[str, ...] = ()
+    """Names that `--profile` accepts; empty means every profile."""
+    adjust: dict[str, dict[str, Any]] = {}
+    """By profile: the values of the run config that this task changes."""
+
+    def __post_init__(self) -> None:
+        named = {"cpu": self.cpu, "cuda": self.cuda, **{f"adjust.{name}": name for name in self.adjust}}
+        for field, name in named.items():
+            listed = ", ".join(self.allowed)
+            _require(not self.allowed or name in self.allowed, f"{field}: {name!r} is not in allowed ({listed})")
+
+
+class Constraints(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the edited model must be, beyond running."""
+
+    causal: bool = True
+    """No logit may depend on a later token."""
+    subquadratic: bool = False
+    """Time and memory must grow more slowly than the square of the sequence length."""
+    exponent_ceiling: float | None = None
+    """The largest power of the sequence length that cost may grow with; None means off."""
+    parameter_ceiling: float | None = None
+    """Parameters at most, as a multiple of the task's largest baseline at the same profile; None means off."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("exponent", self.exponent_ceiling), ("parameter", self.parameter_ceiling)):
+            positive = value is None or (math.isfinite(value) and value > 0)
+            _require(positive, f"{name}_ceiling is {value}, but must be a positive number or null")
+        _require(self.subquadratic or self.exponent_ceiling is None, "exponent_ceiling needs subquadratic: true")
+
+
+class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
+    """A known method that the task is measured against."""
+
+    name: str
+    """As in the published results."""
+    file: str
+    """What replaces the region: in the task's baselines/ folder, else in templates/."""
+
+
+class Published(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the rows of published.csv come from."""
+
+    source: str
+    """Who published them, and when."""
+    profile: str
+    """The profile that they were trained at."""
+    seed: int | None = None
+    """The seed that they were trained with; None means unknown."""
+
+
+class Task(Struct, frozen=True, forbid_unknown_fields=True):
+    """One research question: a script, the lines of it that may change, and how the result is measured."""
+
+    id: str
+    """Letters, digits, dots, dashes and underscores; the folder's name for a task that ships."""
+    template: str
+    """File name of the untouched script: in the task folder, else in templates/."""
+    file: str
+    """The script's name as agents see it: `nanoGPT/custom_pretrain.py`."""
+    regions: tuple[Region, ...]
+    """The line ranges of the template that may change, from top to bottom."""
+    title: str = ""
+    """One line for lists."""
+    interface: str = ""
+    """What an edit must keep, for agents."""
+    overrides: dict[str, OverrideKey] = {}
+    """Keys that CONFIG_OVERRIDES may set."""
+    budget: Budget = Budget()
+    """How much a session may do."""
+    seeds: tuple[int, ...] = (42,)
+    """Seeds of a test; the first one is the default."""
+    profiles: Profiles = Profiles()
+    """Which sizes of training run are allowed."""
+    metrics: tuple[Metric, ...] = (Metric("val_loss", "min", primary=True),)
+    """What a test is scored by, in the order of the leaderboard's columns."""
+    constraints: Constraints = Constraints()
+    """What the edited model must be."""
+    policy: dict[str, Any] = {}
+    """Reserved for rules on what the edited code may call."""
+    baselines: tuple[Baseline, ...] = ()
+    """Known methods that the task is measured against."""
+    published: Published | None = None
+    """Where the rows of published.csv come from; None where there is no such file."""
+
+    def __post_init__(self) -> None:
+        _require(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.id), f"id {self.id!r} is not a plain name")
+        _require(PurePosixPath(self.file).name and self.file.isprintable(), f"file {self.file!r} is not a file name")
+        _require(self.template and self.template.isprintable(), f"template {self.template!r} is not a file name")
+        _require(self.regions, "regions is empty: nothing could be edited")
+        _require(self.seeds, "seeds is empty: give at least one")
+        for kind, names in (
+            ("regions", [region.name for region in self.regions]),
+            ("metrics", [metric.name for metric in self.metrics]),
+            ("baselines", [baseline.name for baseline in self.baselines]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            _require(not twice, f"{kind}: the name {', '.join(twice)} is used twice")
+        primaries = sum(metric.primary for metric in self.metrics)
+        _require(primaries == 1, f"metrics: {primaries} are primary, but exactly one must be")
+        kinds = [region.kind for region in self.regions]
+        _require(kinds.count("overrides") <= 1, "regions: more than one is of kind overrides")
+        _require(not self.overrides or "overrides" in kinds, "overrides needs a region of kind overrides")
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that ranks the leaderboard."""
+        return next(metric for metric in self.metrics if metric.primary)
