@@ -1,0 +1,109 @@
+"""The library of drop-in mechanisms, read from the docstrings of templates/attention and templates/embedding.
+
+A docstring is a line `Title: summary.`, paragraphs, and facts: lines `name: text`, indented where they run on.
+"""
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import TaskError
+
+REGIONS = ("attention", "embedding")
+"""The folders of mechanisms, each named after the region that its files replace."""
+FACTS = ("formula", "state", "cost", "order", "runs on", "paper")
+"""The facts that every mechanism gives; `parameters` may follow."""
+DEVICES = ("cpu", "gpu")
+
+_FACT = re.compile(rf"({'|'.join(FACTS)}|parameters): (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """One file that replaces a region, and what is known of it."""
+
+    key: str
+    """The file's name without its ending, as in `linbench edit --from KEY`."""
+    region: str
+    """The region that it replaces: "attention" or "embedding"."""
+    title: str
+    summary: str
+    formula: str
+    state: str
+    """Numbers that a layer keeps while decoding, in terms of T tokens, C channels and H heads."""
+    cost: str
+    """Operations of a layer over T tokens."""
+    order: str
+    """How it knows the order of tokens."""
+    runs_on: tuple[str, ...]
+    """Of "cpu" and "gpu"."""
+    paper: str
+    parameters: str | None
+    """Why the model cannot have the parameters of the untouched one; None where it has them within 5 %."""
+    source: str
+    """The text that replaces the region."""
+    path: Path
+
+
+def list_mechanisms(templates_dir: Path) -> list[Mechanism]:
+    """All mechanisms by region and key. Raises TaskError where a file does not state its facts."""
+    return [
+        parse_mechanism(path.read_text(encoding="utf-8"), path)
+        for region in REGIONS
+        for path in sorted((templates_dir / region).glob("*.py"))
+    ]
+
+
+def parse_mechanism(source: str, path: Path) -> Mechanism:
+    """The mechanism that a file holds. Raises TaskError where its docstring lacks a fact."""
+    opening, *lines = _docstring(source, path).splitlines()
+    title, colon, summary = opening.partition(": ")
+    facts = _facts(lines)
+    missing = [name for name in FACTS if name not in facts]
+    if missing or not colon:
+        lacking = ", ".join(missing) or "the opening line 'Title: summary.'"
+        raise TaskError(f"{path}: the docstring of its class lacks {lacking}; it needs {', '.join(FACTS)}.")
+    runs_on = tuple(facts["runs on"].split(", "))
+    unknown = [device for device in runs_on if device not in DEVICES]
+    if unknown:
+        raise TaskError(f"{path}: 'runs on' names {', '.join(unknown)}; it may name {', '.join(DEVICES)}.")
+    return Mechanism(
+        key=path.stem,
+        region=path.parent.name,
+        title=title,
+        summary=summary,
+        formula=facts["formula"],
+        state=facts["state"],
+        cost=facts["cost"],
+        order=facts["order"],
+        runs_on=runs_on,
+        paper=facts["paper"],
+        parameters=facts.get("parameters"),
+        source=source,
+        path=path,
+    )
+
+
+def _docstring(source: str, path: Path) -> str:
+    classes = [node for node in ast.parse(source, filename=str(path)).body if isinstance(node, ast.ClassDef)]
+    text = ast.get_docstring(classes[-1], clean=False) if classes else None
+    if not text:
+        raise TaskError(f"{path}: its last class has no docstring, which is where a mechanism states its facts.")
+    return inspect.cleandoc(text)
+
+
+def _facts(lines: list[str]) -> dict[str, str]:
+    """Facts by name; an indented line runs the fact before it on."""
+    facts: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if match := _FACT.fullmatch(line):
+            name = match[1]
+            facts[name] = match[2]
+        elif name and line.startswith(" "):
+            facts[name] += " " + line.strip()
+        else:
+            name = ""
+    return facts
