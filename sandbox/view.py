@@ -1,0 +1,67 @@
+"""How a script is shown: numbered lines, in the published wording of replies."""
+
+from collections.abc import Sequence
+
+from sandbox.document import Document, LineRange, format_ranges
+from sandbox.errors import LinbenchError
+
+_WHOLE = 6
+"""A region of at most this many lines is shown in full."""
+_EDGE = 3
+"""Of a longer one, so many lines are shown at each end."""
+_GAP = "       ..."
+
+
+def render_regions(document: Document) -> str:
+    """The reply's view: the file's name and editable lines, then each region, the middle of long ones left out."""
+    ranges = format_ranges(document.ranges)
+    head = f"[Current file: {document.frame.file} | editable: {ranges} | total: {document.total} lines]"
+    blocks = ["\n".join(_region(document, lines)) for lines in document.ranges]
+    return "\n".join([head, f"\n{_GAP}\n".join(blocks)])
+
+
+def render_success(document: Document, summary: str, notes: Sequence[str] = ()) -> str:
+    """The reply to an edit that was made."""
+    done = f"OK: {summary} Editable range: {format_ranges(document.ranges)}."
+    return "\n\n".join(["\n".join([done, *notes]), render_regions(document)])
+
+
+def render_refusal(error: LinbenchError, document: Document | None = None) -> str:
+    """The reply to an edit that was not made: why, the command to run next, and the script as it stands."""
+    parts = [f"ERROR: {error.message}"]
+    if error.run:
+        parts.append(f"hint: {error.run}")
+    if document is not None:
+        parts.append(render_regions(document))
+    return "\n\n".join(parts)
+
+
+def render_script(document: Document, select: Sequence[LineRange] | None = None) -> str:
+    """The script, or the selected lines of it, each with its number; `|` marks the lines that are read-only."""
+    chosen = select if select is not None else [LineRange(1, document.total)]
+    blocks = ["\n".join(_marked(document, n) for n in _inside(document, lines)) for lines in chosen]
+    return f"\n{_GAP}\n".join(block for block in blocks if block)
+
+
+def _inside(document: Document, lines: LineRange) -> range:
+    return range(max(lines.first, 1), min(lines.last, document.total) + 1)
+
+
+def _region(document: Document, lines: LineRange) -> list[str]:
+    if not len(lines):
+        return [f"       (empty: insert after line {lines.last})"]
+    numbers = range(lines.first, lines.last + 1)
+    if len(lines) <= _WHOLE:
+        return [_numbered(document, n) for n in numbers]
+    hidden = f"{_GAP} ({len(lines) - 2 * _EDGE} more lines) ..."
+    edges = numbers[:_EDGE], numbers[-_EDGE:]
+    return [_numbered(document, n) for n in edges[0]] + [hidden] + [_numbered(document, n) for n in edges[1]]
+
+
+def _numbered(document: Document, number: int) -> str:
+    return f"{number:>6}  {document.lines[number - 1]}".rstrip()
+
+
+def _marked(document: Document, number: int) -> str:
+    mark = " " if any(number in lines for lines in document.ranges) else "|"
+    return f"{number:>6} {mark} {document.lines[number - 1]}".rstrip()
