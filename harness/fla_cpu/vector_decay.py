@@ -1,0 +1,57 @@
+"""Linear attention whose state decays by one number a key channel: gated linear attention, HGRN2.
+
+S_t = Diag(exp(g_t)) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t (Yang et al. 2023, arXiv:2312.06635). Splitting exp(G_i - G_j)
+into exp(G_i) exp(-G_j) overflows when the decay is strong, so differences are taken first, on chunks of 16 positions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.fla_cpu.layout import from_chunks, state_from_groups, state_to_groups, to_chunks
+from harness.fla_cpu.precision import full_precision, promote
+
+CHUNK = 16
+
+
+def pairwise_decay(query_cumulative: Tensor, key_cumulative: Tensor, diagonal: int) -> Tensor:
+    """Return exp(Gq_i - Gk_j) for j <= i + diagonal - 1 and 0 elsewhere, (..., C, K) twice -> (..., C, C, K)."""
+    difference = query_cumulative.unsqueeze(-2) - key_cumulative.unsqueeze(-3)
+    size = difference.shape[-2]
+    future = torch.ones(size, size, dtype=torch.bool, device=difference.device).triu(diagonal)
+    return difference.masked_fill(future.unsqueeze(-1), -torch.inf).exp()
+
+
+@full_precision
+def vector_decay_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    scale: float,
+    initial_state: Tensor | None = None,
+    state_v_first: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs (B, T, H, V) and the last state of S_t = Diag(exp(g_t)) S_{t-1} + k_t v_t^T.
+
+    q, k, g: (B, T, H, K), g the natural log of the decay. v: (B, T, H, V).
+    """
+    dtype, batch, length = q.dtype, q.shape[0], q.shape[1]
+    q, k, v, g = promote(q) * scale, promote(k), promote(v), promote(g)
+    state = state_to_groups(initial_state, k, v, state_v_first)
+    size = min(CHUNK, length)
+    q_NGCK, k_NGCK, v_NGCV, g_NGCK = (to_chunks(x, size) for x in (q, k, v, g))
+    cumulative_NGCK = g_NGCK.cumsum(-2)
+    last_NG1K = cumulative_NGCK[..., -1:, :]
+    decay_NGCCK = pairwise_decay(cumulative_NGCK, cumulative_NGCK, 1)
+    scores_NGCC = (q_NGCK.unsqueeze(-2) * k_NGCK.unsqueeze(-3) * decay_NGCCK).sum(-1)
+    within_NGCV = scores_NGCC @ v_NGCV
+    q_NGCK = q_NGCK * cumulative_NGCK.exp()
+    updates_NGKV = (k_NGCK * (last_NG1K - cumulative_NGCK).exp()).transpose(-1, -2) @ v_NGCV
+    outputs = []
+    decays_NGK1 = last_NG1K.exp().transpose(-1, -2)
+    for q_GCK, within_GCV, update_GKV, decay_GK1 in zip(q_NGCK, within_NGCV, updates_NGKV, decays_NGK1, strict=True):
+        outputs.append(torch.baddbmm(within_GCV, q_GCK, state))
+        state = torch.addcmul(update_GKV, state, decay_GK1)
+    return from_chunks(torch.stack(outputs), batch, length).to(dtype), state_from_groups(state, batch, state_v_first)
