@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from msgspec import Struct
 
@@ -64,7 +64,7 @@ def _row(columns: list[str], cells: list[str], where: str, before: list[Publishe
     numbers = {
         metric: _number(value, f"{where}: {metric}") for metric, value in zip(columns[2:], values, strict=True) if value
     }
-    return PublishedRow(name, cast(Kind, kind), numbers)
+    return PublishedRow(name, kind, numbers)
 
 
 def _number(cell: str, where: str) -> float:

@@ -1,4 +1,4 @@
-"""YAML as task files use it: the core schema of YAML 1.2, no aliases, no key twice, decoded into structs that refuse unknown keys.
+"""YAML as task files use it: the core schema of YAML 1.2, without aliases, tags or a key twice, decoded into structs.
 
 Every mistake becomes a TaskError that names the file, the path inside it, and what could have been meant.
 """
@@ -49,7 +49,7 @@ def _load(text: str, file: Path) -> Any:
 
 @functools.cache
 def _loader() -> Any:
-    """The loader class. YAML 1.1, PyYAML's own, reads 1e-4 as text, `no` as false, and takes the last of two equal keys."""
+    """The loader class: PyYAML's own reads 1e-4 as text and `no` as false, and takes the last of two equal keys."""
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
@@ -71,7 +71,7 @@ def _loader() -> Any:
 
     StrictLoader.yaml_implicit_resolvers = {}
     for tag, (pattern, first) in _CORE_SCALARS.items():
-        StrictLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+        StrictLoader.add_implicit_resolver(
             f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})$"), [*first.replace("\0", ""), ""]
         )
     return StrictLoader

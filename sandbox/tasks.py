@@ -33,7 +33,7 @@ class LoadedTask(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "LoadedTask":
-        """The task that `to_json` was called on. Raises msgspec.ValidationError or msgspec.DecodeError on anything else."""
+        """The task that `to_json` was called on. Raises msgspec.DecodeError on anything else."""
         return msgspec.json.decode(text, type=cls)
 
 

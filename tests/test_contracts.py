@@ -1,0 +1,98 @@
+"""What the parts of the project promise each other: each test here holds two of them together."""
+
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+
+import pytest
+
+import sandbox.schema
+import sandbox.task_schema
+from sandbox.paths import tasks_dir, templates_dir
+from sandbox.tasks import LoadedTask, list_tasks, load_task
+
+TASKS = {
+    "llm-pretrain-linear-attention": [("attention", 33, 70), ("block", 88, 100), ("overrides", 246, 248)],
+    "llm-pretrain-embedding": [("embedding", 116, 140), ("overrides", 246, 248)],
+}
+
+
+def region_code(loaded: LoadedTask, index: int) -> ast.Module:
+    """What stands in a region of the untouched template, as a module of its own."""
+    region = loaded.task.regions[index]
+    lines = loaded.template.split("\n")[region.first - 1 : region.last]
+    return ast.parse(textwrap.dedent("\n".join(lines)))
+
+
+def definitions(module: ast.Module) -> set[str]:
+    """Names of the module's classes and functions, methods with their class in front."""
+    names = set()
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{member.name}" for member in node.body if isinstance(member, ast.FunctionDef)}
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+    return names
+
+
+def test_the_shipped_tasks_are_those_of_the_design() -> None:
+    """Each folder below tasks/ is a task, and its regions lie where the design says."""
+    assert set(list_tasks()) == set(TASKS)
+    for task_id, regions in TASKS.items():
+        task = load_task(task_id).task
+        assert task.id == task_id
+        assert [(region.name, region.first, region.last) for region in task.regions] == regions
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_regions_hold_exactly_their_definitions(task_id: str) -> None:
+    """A code region of the template holds one definition, the required one; the other holds CONFIG_OVERRIDES = {}."""
+    loaded = load_task(task_id)
+    for index, region in enumerate(loaded.task.regions):
+        module = region_code(loaded, index)
+        if region.kind == "overrides":
+            assert ast.unparse(module) == "CONFIG_OVERRIDES = {}"
+        else:
+            assert len(module.body) == 1
+            assert region.requires
+            assert set(region.requires) <= definitions(module)
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_task_can_be_described_and_stored(task_id: str) -> None:
+    """A shipped task has a description that names every region, sourced results, and survives a round trip."""
+    loaded = load_task(task_id)
+    assert all(f"{region.first}-{region.last}" in loaded.description for region in loaded.task.regions)
+    assert loaded.task.published is not None
+    assert {row.kind for row in loaded.published} >= {"baseline", "agent"}
+    assert all(set(row.metrics) == {"val_loss", "wikitext2_ppl", "lambada_ppl"} for row in loaded.published)
+    assert {row.name for row in loaded.published if row.kind == "baseline"} == {
+        baseline.name for baseline in loaded.task.baselines
+    }
+    assert LoadedTask.from_json(loaded.to_json()) == loaded
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_override_keys_are_settings_of_the_script(task_id: str) -> None:
+    """Every key that CONFIG_OVERRIDES may set is a setting that the template reads, and its comment names them all."""
+    loaded = load_task(task_id)
+    overrides = next(region for region in loaded.task.regions if region.kind == "overrides")
+    comment = "\n".join(loaded.template.split("\n")[overrides.first - 1 : overrides.last])
+    for key in loaded.task.overrides:
+        assert f"settings.{key}" in loaded.template
+        assert key in comment
+
+
+def test_data_folders_hold_no_python_package() -> None:
+    """Tasks and templates are data: nothing in them can be imported as a package."""
+    assert not [*tasks_dir().rglob("__init__.py"), *templates_dir().rglob("__init__.py")]
+
+
+def test_every_key_of_a_task_is_documented() -> None:
+    """Whoever writes a task.yaml finds each key explained below its field."""
+    for schema in (sandbox.schema, sandbox.task_schema):
+        for node in ast.parse(inspect.getsource(schema)).body:
+            members = node.body if isinstance(node, ast.ClassDef) else []
+            for field, after in pairwise(members):
+                assert not isinstance(field, ast.AnnAssign) or isinstance(after, ast.Expr), ast.unparse(field)
