@@ -1,0 +1,52 @@
+"""Locks between processes, and what to say when runs/ cannot be written.
+
+The operating system frees a lock when its process ends, however it ends.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.errors import MachineFault
+
+TIMEOUT_SECONDS = 60.0
+
+
+@contextmanager
+def hold(path: Path, what: str, timeout: float = TIMEOUT_SECONDS) -> Iterator[None]:
+    """Hold the lock at `path`, which guards `what`. Raises MachineFault when it cannot be had in `timeout` seconds."""
+    from filelock import FileLock, Timeout  # loaded here, since reading needs no lock
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout, poll_interval=0.01)
+    except Timeout as error:
+        raise MachineFault(
+            f"{_holder(path)} has been working on {what} for {timeout:g} s. Wait until it has ended, or end it, "
+            f"then repeat the command. (The lock is {path}; it needs no cleaning up.)"
+        ) from error
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def cannot_write(folder: Path, error: OSError) -> MachineFault:
+    """The error for a folder of runs/ that cannot be written."""
+    return MachineFault(
+        f"{folder} cannot be written: {error.strerror or error}. Set LINBENCH_RUNS to a folder that you may write to "
+        "and that has room, then repeat the command."
+    )
+
+
+def _holder(path: Path) -> str:
+    """Which process holds the lock, as far as Linux tells."""
+    inode = f":{path.stat().st_ino} "
+    table = Path("/proc/locks")
+    for line in table.read_text().splitlines() if table.exists() else ():
+        fields = line.split()
+        if inode in line and "FLOCK" in fields and "->" not in fields and fields[4] != "0":
+            return f"Process {fields[4]}"
+    return "Another process"
