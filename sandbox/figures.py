@@ -1,0 +1,80 @@
+"""How numbers, times and hashes are written in replies, and which metrics a reader may see."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.state import SessionState, TestState
+from sandbox.task_schema import Task
+
+ABSENT = "-"
+
+
+def number(value: float) -> str:
+    """Four decimals for losses and accuracies, two for the larger perplexities."""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+
+
+def metric_cells(metrics: Mapping[str, float], names: tuple[str, ...]) -> tuple[str, ...]:
+    """One cell a name, with a dash for what was not measured."""
+    return tuple(number(metrics[name]) if name in metrics else ABSENT for name in names)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 59 s, 3 min 20 s or 5 h 02 min.
+
+    >>> duration(200)
+    '3 min 20 s'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
+
+
+def short(digest: str) -> str:
+    """Enough of a hash to tell two apart."""
+    return digest[:12]
+
+
+def day(time: str) -> str:
+    """The date and minute of an ISO 8601 time in UTC."""
+    return time[:16].replace("T", " ")
+
+
+def fact(name: str, value: Any) -> str:
+    """The value of a test's fact, with the unit that its name stands for."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ABSENT}[value]
+    if name == "seconds" or name.endswith("_seconds"):
+        return duration(value)
+    if name.endswith("_bytes"):
+        return f"{value / 2**20:,.0f} MiB"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def metric_names(task: Task) -> tuple[str, ...]:
+    """The task's metrics in the order of the leaderboard's columns."""
+    return tuple(metric.name for metric in task.metrics)
+
+
+def withheld(state: SessionState) -> tuple[str, ...]:
+    """Metrics that nobody may see before the session is submitted."""
+    return () if state.closed else tuple(metric.name for metric in state.task.task.metrics if metric.hidden)
+
+
+def visible_metrics(state: SessionState, test: TestState) -> dict[str, float]:
+    """What a test was scored with, as far as it may be shown now: the task's metrics first, in their order."""
+    measured = test.metrics or {}
+    hidden = withheld(state)
+    order = [*(name for name in metric_names(state.task.task) if name in measured), *measured]
+    return {name: measured[name] for name in dict.fromkeys(order) if name not in hidden}
+
+
+def best_test(state: SessionState) -> TestState | None:
+    """The finished test with the best primary metric; None before there is one."""
+    primary = state.task.task.primary
+    done = [test for test in state.tests.values() if primary.name in (test.metrics or {})]
+    sign = 1 if primary.direction == "min" else -1
+    return min(done, key=lambda test: sign * (test.metrics or {})[primary.name], default=None)
