@@ -151,6 +151,11 @@ def leaderboard_report(loaded: LoadedTask, rows: Iterable[Row]) -> Report:
     return Report(data, tuple(blocks))
 
 
+def published_table(loaded: LoadedTask) -> list[Block]:
+    """The published rows with their source; nothing where a task has none."""
+    return [block for ranking in rank(loaded, []) for block in (Heading(ranking.label), _table(loaded, ranking))]
+
+
 def _data(ranking: Ranking) -> dict[str, Any]:
     rows = [
         {"rank": row.rank, "name": row.name, "kind": row.kind, "metrics": row.metrics, **_origin(row.row)}

@@ -1,4 +1,4 @@
-"""A reply in three forms: data for machines, and one list of blocks as plain text for pipes or as Rich for terminals."""
+"""A reply in three forms: data for machines, and one list of blocks as plain text for pipes or as Rich on terminals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
