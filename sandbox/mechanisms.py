@@ -1,23 +1,19 @@
 """The library of drop-in mechanisms, read from the docstrings of templates/attention and templates/embedding.
 
-A docstring is a line `Title: summary.`, paragraphs, and facts: lines `name: text`, indented where they run on.
+A docstring is a line `Title: summary.`, paragraphs, and the facts of harness/docstring_facts.py.
 """
 
 import ast
 import inspect
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.docstring_facts import FACTS, PARAMETERS, read_facts
 from sandbox.errors import TaskError
 
 REGIONS = ("attention", "embedding")
 """The folders of mechanisms, each named after the region that its files replace."""
-FACTS = ("formula", "state", "cost", "order", "runs on", "paper")
-"""The facts that every mechanism gives; `parameters` may follow."""
 DEVICES = ("cpu", "gpu")
-
-_FACT = re.compile(rf"({'|'.join(FACTS)}|parameters): (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +54,9 @@ def list_mechanisms(templates_dir: Path) -> list[Mechanism]:
 
 def parse_mechanism(source: str, path: Path) -> Mechanism:
     """The mechanism that a file holds. Raises TaskError where its docstring lacks a fact."""
-    opening, *lines = _docstring(source, path).splitlines()
-    title, colon, summary = opening.partition(": ")
-    facts = _facts(lines)
+    docstring = _docstring(source, path)
+    title, colon, summary = docstring.partition("\n")[0].partition(": ")
+    facts = read_facts(docstring)
     missing = [name for name in FACTS if name not in facts]
     if missing or not colon:
         lacking = ", ".join(missing) or "the opening line 'Title: summary.'"
@@ -80,7 +76,7 @@ def parse_mechanism(source: str, path: Path) -> Mechanism:
         order=facts["order"],
         runs_on=runs_on,
         paper=facts["paper"],
-        parameters=facts.get("parameters"),
+        parameters=facts.get(PARAMETERS),
         source=source,
         path=path,
     )
@@ -92,18 +88,3 @@ def _docstring(source: str, path: Path) -> str:
     if not text:
         raise TaskError(f"{path}: its last class has no docstring, which is where a mechanism states its facts.")
     return inspect.cleandoc(text)
-
-
-def _facts(lines: list[str]) -> dict[str, str]:
-    """Facts by name; an indented line runs the fact before it on."""
-    facts: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        if match := _FACT.fullmatch(line):
-            name = match[1]
-            facts[name] = match[2]
-        elif name and line.startswith(" "):
-            facts[name] += " " + line.strip()
-        else:
-            name = ""
-    return facts

@@ -8,7 +8,7 @@ class CausalSelfAttention(nn.Module):
     formula: S_t = S_{t-1} + phi(k_t) v_t^T;  z_t = z_{t-1} + phi(k_t);  y_t = S_t^T phi(q_t) / (z_t . phi(q_t)),
         with phi(u) = elu(u) + 1
     state: H d (d + 1), with d = C / H
-    cost: O(T d)
+    cost: O(T C d)
     order: learned position embedding
     runs on: cpu, gpu
     paper: Katharopoulos et al. 2020, Transformers are RNNs, arXiv:2006.16236
