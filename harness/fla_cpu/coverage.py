@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# The first FLA module to load triton.
 HOOKED_FOR_LAUNCHES = "fla.utils"
 
 COVERED: dict[str, dict[str, str]] = {
@@ -51,6 +52,9 @@ COVERED: dict[str, dict[str, str]] = {
     "fla.ops.rwkv7.fused_addcmul": {"Rwkv7FusedAddcmul": "rwkv7:mix_shifted"},
     "fla.ops.rwkv7.fused_k_update": {"KUpdateFunction": "rwkv7:update_key"},
     "fla.ops.rwkv7.gate_output_correction": {"GateOutputCorrection": "rwkv7:gate_output"},
+    "fla.ops.kda.chunk": {"ChunkKDAFunction": "kda:kimi_delta_attention"},
+    "fla.ops.kda.fused_recurrent": {"fused_recurrent_kda": "kda:kimi_delta_attention"},
+    "fla.ops.nsa.parallel": {"parallel_nsa": "nsa:native_sparse_attention"},
     "fla.ops.hgrn.chunk": {"ChunkHGRNFunction": "hgrn:hgrn"},
     "fla.ops.hgrn.fused_recurrent": {"FusedRecurrentHGRNFunction": "hgrn:hgrn"},
     "fla.layers.mamba2": {"Mamba2.torch_forward": "mamba2:torch_forward"},
@@ -64,7 +68,6 @@ SPEED_OPTIONS = frozenset(
         "checkpoint_level",
         "cu_seqlens_cpu",
         "disable_recompute",
-        "lower_bound",
         "safe_gate",
     }
 )

@@ -51,7 +51,7 @@ def delta_rule(
         last_NG1 = cumulative_NGC[..., -1:]
         keys_NGKC = keys_NGKC * (last_NG1 - cumulative_NGC).exp().unsqueeze(-2)
         decays = list(last_NG1.exp().unsqueeze(-1).unbind(0))
-    # Row i of the unknowns is beta_i (v_i - ...) less what earlier rows of the chunk wrote: a unit lower triangular system.
+    # Row i is beta_i v_i less what the rows before it wrote: a unit lower triangular system.
     right = torch.cat((v_NGCV * beta_NGC1, scaled_keys_NGCK), -1)
     solved = torch.linalg.solve_triangular(mixing_NGCC, right, upper=False, unitriangular=True)
     new_NGCV, erase_NGCK = solved.split((v.shape[-1], k.shape[-1]), -1)

@@ -63,8 +63,8 @@ def gated_delta_rule(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gated delta rule and, if asked, its last state.
 
-    g: (B, T, H), the log decay, or with `use_gate_in_kernel` what softplus and A_log turn into it. beta: (B, T, H), the step
-    size, or with `use_beta_sigmoid_in_kernel` its logit; `allow_neg_eigval` doubles it.
+    g: (B, T, H), the log decay, or with `use_gate_in_kernel` what softplus and A_log turn into it. beta: (B, T, H), the
+    step size, or with `use_beta_sigmoid_in_kernel` its logit; `allow_neg_eigval` doubles it.
     """
     dtype = q.dtype
     q, k = _prepare(q, k, v, beta, use_qk_l2norm_in_kernel)
@@ -142,8 +142,12 @@ def dplr(
     initial_state: Tensor | None,
     output_final_state: bool,
     reverse: bool = False,
+    lower_bound: float | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the delta rule with a diagonal plus low rank transition and, if asked, its last state."""
+    """Return the delta rule with a diagonal plus low rank transition and, if asked, its last state.
+
+    lower_bound: the caller's promise that gk is above it, which only a faster kernel needs.
+    """
     inputs = (q, k, v, a, b, gk)
     if reverse:
         inputs = tuple(x.flip(1) for x in inputs)  # type: ignore[assignment]

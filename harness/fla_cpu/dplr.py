@@ -1,6 +1,7 @@
 """The generalised delta rule with a diagonal plus low rank transition, the recurrence of RWKV-7.
 
-S_t = Diag(exp(g_t)) S_{t-1} + b_t (S_{t-1}^T a_t)^T + k_t v_t^T,  o_t = scale * S_t^T q_t (Peng et al. 2025, arXiv:2503.14456).
+S_t = Diag(exp(g_t)) S_{t-1} + b_t (S_{t-1}^T a_t)^T + k_t v_t^T,  o_t = scale * S_t^T q_t
+(Peng et al. 2025, arXiv:2503.14456).
 """
 
 from __future__ import annotations

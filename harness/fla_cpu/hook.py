@@ -62,7 +62,7 @@ def announce() -> None:
 
 
 def install() -> None:
-    """Make FLA's layers run on CPU tensors in this process, whether fla is imported before or after; safe to call again."""
+    """Make FLA's layers run on CPU tensors in this process, also where fla is imported already; safe to call again."""
     if any(isinstance(finder, FlaFinder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, FlaFinder())

@@ -1,4 +1,4 @@
-"""Run a pure torch function inside a `torch.autograd.Function`: forward records its own graph, backward differentiates it."""
+"""Run a torch function inside a `torch.autograd.Function`: forward records its graph, backward differentiates it."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from triton.runtime.jit import KernelInterface
 from harness.fla_cpu.errors import UncoveredOp
 
 LAYERS = (
-    "GatedLinearAttention, DeltaNet, GatedDeltaNet, GatedDeltaProduct, MultiScaleRetention, SimpleGatedLinearAttention, "
-    "LinearAttention, HGRN2Attention, HGRNAttention, Mamba2, RWKV7Attention and NativeSparseAttention"
+    "GatedLinearAttention, DeltaNet, GatedDeltaNet, GatedDeltaProduct, MultiScaleRetention, "
+    "SimpleGatedLinearAttention, LinearAttention, HGRNAttention, HGRN2Attention, Mamba2, RWKV7Attention, "
+    "KimiDeltaAttention and NativeSparseAttention"
 )
 OPERATIONS = ("fla.ops.", "fla.modules.")
 PLUMBING = {"forward", "backward", "wrapper", "decorate_fwd", "decorate_bwd"}

@@ -28,7 +28,7 @@ def from_chunks(x_NGCD: Tensor, batch: int, length: int) -> Tensor:
 
 
 def state_to_groups(state_BHKV: Tensor | None, like_BTHK: Tensor, values_BTHV: Tensor, state_v_first: bool) -> Tensor:
-    """Return the initial state as (B * H, K, V), zeros when there is none; `state_v_first` says it comes as (B, H, V, K)."""
+    """Return the initial state as (B * H, K, V), zeros for None; with `state_v_first` it comes as (B, H, V, K)."""
     batch, _, heads, key_width = like_BTHK.shape
     value_width = values_BTHV.shape[-1]
     if state_BHKV is None:

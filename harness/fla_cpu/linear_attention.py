@@ -69,7 +69,7 @@ def fused_recurrent(
     reverse: bool = False,
     state_v_first: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return attention with scalar decays g, g_gamma and a decay gk (B, T, H, K) a key channel, from the end if `reverse`."""
+    """Return attention with scalar decays g, g_gamma and a channel decay gk (B, T, H, K), from the end if `reverse`."""
     decay = scalar_log_decay(q, g, g_gamma)
     if gk is not None and decay is not None:
         gk = promote(gk) + promote(decay).unsqueeze(-1)
@@ -87,7 +87,7 @@ def fused_recurrent(
 def normalize(
     o: Tensor, q: Tensor, k: Tensor, scale: float, z_init: Tensor | None, reverse: bool
 ) -> tuple[Tensor, Tensor]:
-    """Divide o (B, T, H, V) by scale * q_t . sum of keys so far + 1e-10; return it and the last sum of keys (B, 1, H, K)."""
+    """Divide o (B, T, H, V) by scale * q_t . sum of keys so far + 1e-10; return it and the last sum (B, 1, H, K)."""
     keys = promote(k)
     sums = keys.flip(1).cumsum(1).flip(1) if reverse else keys.cumsum(1)
     if z_init is not None:

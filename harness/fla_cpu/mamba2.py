@@ -1,6 +1,7 @@
-"""Mamba 2's layer through the chunked scalar decay form; FLA's own fallback materialises every pair of positions and states.
+"""Mamba 2's layer through the chunked scalar decay form; FLA's own fallback holds every pair of positions and states.
 
-State space duality: y = attention with q = C, k = B, v = dt x and log decay dt A, plus D x (Dao & Gu 2024, arXiv:2405.21060).
+State space duality: y is attention with q = C, k = B, v = dt x and log decay dt A, plus D x
+(Dao & Gu 2024, arXiv:2405.21060).
 """
 
 from __future__ import annotations

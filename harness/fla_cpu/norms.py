@@ -54,7 +54,7 @@ def layer_norm(
     is_rms_norm: bool = False,
     num_groups: int = 1,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Return the layer, RMS or group norm of x (..., D) plus the residual; with `prenorm` also the sum before the norm."""
+    """Return the layer, RMS or group norm of x (..., D) plus the residual; with `prenorm` also that sum."""
     total, carried = _add_residual(x, residual, residual_in_fp32)
     y = _normalize(total, weight, bias, eps, is_rms_norm, num_groups).to(x.dtype)
     return (y, carried) if prenorm else y

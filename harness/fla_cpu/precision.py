@@ -1,4 +1,4 @@
-"""How the CPU functions choose their arithmetic: at least float32 inside whatever autocast says, as FLA's kernels do."""
+"""How the CPU functions choose their arithmetic: at least float32 inside, whatever autocast says, as in FLA."""
 
 from __future__ import annotations
 

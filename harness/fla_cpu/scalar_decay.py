@@ -1,6 +1,6 @@
 """Linear attention whose state decays by one number a head and step: simple GLA, retention, plain linear attention.
 
-S_t = exp(g_t) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t, computed chunk by chunk (Yang et al. 2023, arXiv:2312.06635).
+S_t = exp(g_t) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t, chunk by chunk (Yang et al. 2023, arXiv:2312.06635).
 """
 
 from __future__ import annotations

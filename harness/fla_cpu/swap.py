@@ -1,6 +1,6 @@
 """Put a CPU function beneath one of FLA's autograd functions or plain functions, for CPU tensors only.
 
-A `torch.autograd.Function` keeps its class, and with it every alias of its `apply`: only `forward` and `backward` change.
+A `torch.autograd.Function` keeps its class and every alias of its `apply`: only `forward` and `backward` change.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def flatten_keywords(signature: inspect.Signature, given: dict[str, Any]) -> dic
 
 
 def rebind(owner: Any, name: str, original: Function, cpu_function: Function) -> None:
-    """Replace a plain function or method by one that dispatches on the device, wherever it has been imported already."""
+    """Replace a plain function or method by one that dispatches on the device, also where it is imported already."""
     signature = inspect.signature(original)
     title = f"{original.__module__}.{original.__qualname__}"
 

@@ -1,7 +1,8 @@
 """Linear attention whose state decays by one number a key channel: gated linear attention, HGRN2.
 
-S_t = Diag(exp(g_t)) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t (Yang et al. 2023, arXiv:2312.06635). Splitting exp(G_i - G_j)
-into exp(G_i) exp(-G_j) overflows when the decay is strong, so differences are taken first, on chunks of 16 positions.
+S_t = Diag(exp(g_t)) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t (Yang et al. 2023, arXiv:2312.06635). Splitting
+exp(G_i - G_j) into exp(G_i) exp(-G_j) overflows when the decay is strong, so differences are taken first, on chunks of
+16 positions.
 """
 
 from __future__ import annotations

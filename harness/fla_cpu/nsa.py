@@ -1,0 +1,102 @@
+"""Native sparse attention: compressed, selected and sliding attention, gated and summed (Yuan et al. 2025,
+arXiv:2502.11089).
+
+Which blocks a query selects follows FLA: the first, its own and the one before always, then the blocks with the highest
+compressed attention averaged over the query heads that share a key head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from harness.fla_cpu.precision import full_precision, promote
+
+
+@full_precision
+def native_sparse_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g_cmp: Tensor,
+    g_slc: Tensor | None,
+    g_swa: Tensor | None,
+    block_counts: Tensor | int,
+    block_size: int,
+    window_size: int,
+    scale: float | None = None,
+) -> Tensor:
+    """Return the attention (B, T, HQ, V). q: (B, T, HQ, K). k: (B, T, H, K). v: (B, T, H, V). Gates: (B, T, HQ).
+
+    block_counts: how many blocks of `block_size` positions a query selects, one number or (B, T, H). window_size:
+    positions of the sliding part, 0 for none. Raises ValueError when HQ / H is not a power of two from 16 up, as FLA's
+    kernels need.
+    """
+    groups = q.shape[2] // k.shape[2]
+    if groups * k.shape[2] != q.shape[2] or groups < 16 or groups & (groups - 1):
+        raise ValueError(
+            f"native sparse attention: {q.shape[2]} query heads over {k.shape[2]} key heads are {groups} a group; "
+            "the group must be a power of 2 and at least 16."
+        )
+    scale = k.shape[-1] ** -0.5 if scale is None else scale
+    q_BHTK, k_BHTK, v_BHTV = (promote(x).transpose(1, 2) for x in (q, k, v))
+    compressed, probabilities_BHTC = _compressed(q_BHTK, k_BHTK, v_BHTV, block_size, scale)
+    chosen_BHTC = _select(probabilities_BHTC.detach(), block_counts, block_size, k.shape[2])
+    position = torch.arange(q.shape[1], device=q.device)
+    behind_TT = position[:, None] - position[None, :]
+    seen_BHTT = chosen_BHTC.repeat_interleave(block_size, -1)[..., : q.shape[1]] & (behind_TT >= 0)
+    total = _attend(q_BHTK, k_BHTK, v_BHTV, seen_BHTT.repeat_interleave(groups, 1), scale)
+    if g_slc is not None:
+        total = total * _gate(g_slc)
+    total = total + compressed * _gate(g_cmp)
+    if window_size > 0:
+        near_TT = (behind_TT >= 0) & (behind_TT < window_size)
+        sliding = _attend(q_BHTK, k_BHTK, v_BHTV, near_TT, scale)
+        total = total + (sliding if g_swa is None else sliding * _gate(g_swa))
+    return total.transpose(1, 2).to(q.dtype)
+
+
+def _gate(g_BTH: Tensor) -> Tensor:
+    """Return a gate (B, T, H) as (B, H, T, 1)."""
+    return promote(g_BTH).transpose(1, 2).unsqueeze(-1)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
+    """Return softmax attention over the True entries of `mask`, key heads shared by groups of query heads."""
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
+
+
+def _pool(x_BHTD: Tensor, block_size: int) -> Tensor:
+    """Return the mean of every whole block, (B, H, T, D) -> (B, H, T // block_size, D)."""
+    blocks = x_BHTD.shape[2] // block_size
+    return x_BHTD[:, :, : blocks * block_size].unflatten(2, (blocks, block_size)).mean(3)
+
+
+def _compressed(q: Tensor, k: Tensor, v: Tensor, block_size: int, scale: float) -> tuple[Tensor, Tensor]:
+    """Return attention to block means and its probabilities (B, HQ, T, C); a query sees the blocks that end by then."""
+    groups = q.shape[1] // k.shape[1]
+    k_BHCK, v_BHCV = (_pool(x, block_size).repeat_interleave(groups, 1) for x in (k, v))
+    end_C = (torch.arange(k_BHCK.shape[2], device=q.device) + 1) * block_size - 1
+    hidden_TC = end_C > torch.arange(q.shape[2], device=q.device)[:, None]
+    scores = (q @ k_BHCK.transpose(-1, -2) * scale).masked_fill(hidden_TC, torch.finfo(q.dtype).min)
+    probabilities = scores.softmax(-1).masked_fill(hidden_TC, 0.0)
+    return probabilities @ v_BHCV, probabilities
+
+
+def _select(probabilities: Tensor, block_counts: Tensor | int, block_size: int, heads: int) -> Tensor:
+    """Return which blocks, a partial last one included, each query reads, (B, HQ, T, C) -> bool (B, H, T, blocks)."""
+    length = probabilities.shape[2]
+    scores = probabilities.unflatten(1, (heads, -1)).mean(2)
+    blocks = -(-length // block_size)
+    scores = functional.pad(scores, (0, blocks - scores.shape[-1]))
+    block_C = torch.arange(blocks, device=scores.device)
+    own_T1 = (torch.arange(length, device=scores.device) // block_size)[:, None]
+    forced_TC = (block_C == 0) | (block_C == own_T1) | (block_C == own_T1 - 1)
+    scores = scores.masked_fill(forced_TC, 2.0).masked_fill(block_C > own_T1, -1.0)
+    most = block_counts if isinstance(block_counts, int) else int(block_counts.max())
+    top = scores.topk(min(most, blocks), -1).indices
+    rank = torch.arange(top.shape[-1], device=top.device)
+    limit = block_counts if isinstance(block_counts, int) else block_counts.transpose(1, 2).unsqueeze(-1)
+    chosen = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, top, (rank < limit).expand(top.shape))
+    return chosen & (block_C <= own_T1)
