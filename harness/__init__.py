@@ -1,1 +1,1 @@
-"""What the agent may not touch: launching, data, preflight, training set-up, scoring, benchmarks. Never imports sandbox."""
+"""What the agent may not touch: launching, data, preflight, scoring, benchmarks. Never imports sandbox."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` through a temporary file in the same folder. Raises OSError; the old file then stands."""
+    """Replace `path` by `text` through a temporary file beside it. Raises OSError; the old file then stands."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -1,0 +1,43 @@
+"""The first thing that runs in a child process: dies with its parent, makes FLA run on a CPU, then runs a script.
+
+Usage: python -m harness.child SCRIPT [ARGUMENT ...]
+"""
+
+import ctypes
+import os
+import runpy
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that this process gets when its parent dies."""
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for a SIGKILL when the parent is gone; outside Linux there is nobody to ask."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the kernel knew whom to watch
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def prepare_child() -> None:
+    """What every child process of the harness does first."""
+    die_with_parent()
+    if os.environ.get("LINBENCH_DEVICE") == "cpu":
+        from harness.fla_cpu import install
+
+        install()
+
+
+def main() -> None:
+    """Run the script as __main__ with its own arguments."""
+    prepare_child()
+    sys.argv = sys.argv[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Why a run ended without a result: a pure reading of its exit and its last lines into one typed reason.
+
+Faults of the machine are refunded. The agent's code could claim one by printing it, so what can be measured in the
+parent (the free disk) is measured there.
+"""
+
+import re
+import signal
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.launch import Exit
+
+Reason = Literal[
+    "error", "non_finite_loss", "out_of_memory", "timeout", "crashed", "killed", "disk_full", "evaluation_not_started"
+]
+
+REFUNDED: frozenset[Reason] = frozenset({"killed", "disk_full", "evaluation_not_started"})
+"""The machine's faults."""
+
+DISK_FULL_BYTES = 256 * 2**20
+"""Less free than this, and a claim that the disk was full is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A typed reason and the sentence that a reply gives for it."""
+
+    reason: Reason
+    message: str
+
+    @property
+    def refunded(self) -> bool:
+        """Whether the machine is to blame."""
+        return self.reason in REFUNDED
+
+
+def classify(ended: Exit, *, free_disk_bytes: int) -> Fault | None:
+    """The fault behind an exit; None when the process ended well."""
+    if ended.timed_out:
+        return Fault("timeout", f"it was still running after {ended.seconds / 3600:.2f} hours, the profile's limit")
+    if ended.returncode == 0:
+        return None
+    if ended.returncode < 0:
+        return _from_signal(signal.Signals(-ended.returncode))
+    if ended.returncode == 128 + signal.SIGTERM:
+        return Fault("killed", "it was asked to stop by SIGTERM, and saved its checkpoint")
+    last = last_error(ended.tail)
+    if "No space left on device" in ended.tail and free_disk_bytes < DISK_FULL_BYTES:
+        return Fault("disk_full", "the disk is full")
+    if "OutOfMemoryError" in last or "out of memory" in last.lower():
+        return Fault("out_of_memory", last)
+    if last.startswith("FloatingPointError"):
+        return Fault("non_finite_loss", last.partition(": ")[2])
+    return Fault("error", last or f"it exited with code {ended.returncode}")
+
+
+def _from_signal(number: signal.Signals) -> Fault:
+    if number in {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP}:
+        return Fault("killed", f"it was killed from outside by {number.name}")
+    return Fault("crashed", f"it crashed with {number.name}")
+
+
+def last_error(tail: str) -> str:
+    """The last line that names an exception, as `Type: message`; empty where there is none."""
+    for line in reversed(tail.splitlines()):
+        name, _, _ = line.partition(":")
+        word = name.strip().rpartition(".")[2]
+        if (
+            name
+            and not name[0].isspace()
+            and word.isidentifier()
+            and word.endswith(("Error", "Exception", "Interrupt", "UncoveredOp"))
+        ):
+            return line.strip()
+    return ""

@@ -1,0 +1,227 @@
+"""Start a child process and see it to its end: its output to a log, its whole process group killed when it must stop.
+
+Torch-free. The child gets a scrubbed environment and inherits the run's lock, so that while any process of a run
+lives, nobody else can take the run for abandoned.
+"""
+
+import fcntl
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT = {
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH"),
+    *("LD_LIBRARY_PATH", "LIBRARY_PATH", "CPATH", "CC", "CXX", "CUDA_HOME", "CUDA_VISIBLE_DEVICES"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"),
+    *("MASTER_ADDR", "MASTER_PORT"),
+}
+"""The variables that a child gets when the parent has them."""
+
+ENVIRONMENT_PREFIXES = ("NCCL_", "NVIDIA_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "NVSHMEM_", "GLOO_", "SLURM_")
+"""And those that begin so: how GPUs find each other is the machine's affair, not the agent's."""
+
+LOG_LIMIT = 64 * 2**20
+"""Bytes of output that are kept; a child that prints without end must not fill the disk."""
+
+GRACE_SECONDS = 30.0
+"""Between SIGTERM, at which a training saves its checkpoint, and SIGKILL."""
+
+
+class Busy(RuntimeError):
+    """Another process still works in this run's folder."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM reached the parent; the child has been asked to save and has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a child ended."""
+
+    returncode: int
+    """As subprocess has it: negative for a signal."""
+    timed_out: bool
+    seconds: float
+    """Wall time, taken in the parent."""
+    tail: str
+    """The last lines that it printed."""
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[int]:
+    """Hold a run's lock, whose descriptor its children inherit. Raises Busy when any process still holds it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(str(lock.parent)) from error
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def child_environment(device: str) -> dict[str, str]:
+    """The allow-listed part of this process's environment, and what the harness itself says."""
+    kept = {
+        key: value for key, value in os.environ.items() if key in ENVIRONMENT or key.startswith(ENVIRONMENT_PREFIXES)
+    }
+    root = str(Path(__file__).resolve().parent.parent)
+    path = [root, *filter(None, [kept.get("PYTHONPATH")])]
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "LINBENCH_DEVICE": device,
+    }
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of ours with this Python, safe from files in the working folder."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def run_child(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    log: Path,
+    lock: int,
+    device: str,
+    timeout_seconds: float | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> Exit:
+    """Run a command in a folder to its end and hand each line that it prints to `on_line`.
+
+    On a timeout the whole process group is killed; on Ctrl-C or SIGTERM it is asked to save, waited for and killed,
+    and Interrupted is raised. Nothing that the child started in its group outlives it.
+    """
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=child_environment(device),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=(lock,),
+    )
+    output = _Output(process, log, on_line)
+    deadline = None if timeout_seconds is None else started + timeout_seconds
+    try:
+        with _interruptible():
+            timed_out = not output.follow(deadline)
+    except KeyboardInterrupt:
+        _signal_group(process, signal.SIGTERM)
+        output.follow(time.monotonic() + GRACE_SECONDS)
+        raise Interrupted from None
+    finally:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+        output.close()
+    return Exit(process.returncode, timed_out, time.monotonic() - started, output.tail())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM interrupts like Ctrl-C while a child runs: a pre-empted parent lets the child save."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+class _Output:
+    """A child's output: to the log, up to its limit; line by line to the listener; the last lines kept."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None]):
+        assert process.stdout is not None
+        self.process, self.on_line = process, on_line
+        self.pipe = process.stdout.fileno()
+        os.set_blocking(self.pipe, False)
+        self.log = log.open("ab")
+        self.room = LOG_LIMIT - self.log.tell()
+        self.partial = b""
+        self.lines: deque[str] = deque(maxlen=400)
+
+    def follow(self, deadline: float | None) -> bool:
+        """Read until the process has ended; False when the deadline came first."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.pipe, selectors.EVENT_READ)
+            while self.process.poll() is None:
+                if deadline is not None and time.monotonic() > deadline:
+                    return False
+                if selector.select(timeout=0.1) and not self._read():
+                    selector.close()
+                    return self._wait(deadline)
+        self._read_rest()
+        return True
+
+    def _wait(self, deadline: float | None) -> bool:
+        """The child closed its output and still runs."""
+        try:
+            self.process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _read_rest(self) -> None:
+        while self._read():
+            pass
+
+    def _read(self) -> bool:
+        """Take what is there; False when nothing is, or when the pipe is closed."""
+        try:
+            data = os.read(self.pipe, 65536)
+        except BlockingIOError:
+            return False
+        self.log.write(data[: max(0, self.room)])
+        self.log.flush()
+        self.room -= len(data)
+        *lines, self.partial = (self.partial + data).split(b"\n")
+        self.partial = self.partial[-65536:]
+        for line in lines:
+            self._take(line)
+        return bool(data)
+
+    def _take(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        self.lines.append(text)
+        self.on_line(text)
+
+    def close(self) -> None:
+        """Keep the unfinished last line and close the files."""
+        if self.partial:
+            self._take(self.partial)
+        self.log.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def tail(self) -> str:
+        """The last lines, as one text."""
+        return "\n".join(self.lines)

@@ -1,0 +1,144 @@
+"""Builds the edited model at a tiny size and puts it through one step of everything that a test will do to it."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from harness.preflight.report import Check
+from harness.scoring.loss import validation_loss
+from harness.script import load_script
+
+BATCH = 2
+
+
+class CheckFailed(Exception):
+    """The model does something that a test could not use."""
+
+
+def shrink(settings: Any) -> None:
+    """Set the model sizes so that it builds in a moment: at most 4 layers of 2 heads of 64 channels, as in GPT-2."""
+    settings.block_size = min(settings.block_size, 128)
+    settings.vocab_size = min(settings.vocab_size, 256)
+    settings.n_layer = min(settings.n_layer, 4)
+    if settings.n_embd > 128:
+        settings.n_embd, settings.n_head = 128, 2
+
+
+class Builds:
+    """One pass over the script; each step adds to `checks`, and `current` names the step under way."""
+
+    def __init__(self, source: Path, run: Path):
+        self.source, self.run = source, run
+        self.checks: list[Check] = []
+        self.warnings: list[str] = []
+        self.current = "imports"
+        self.parameters: int | None = None
+
+    def run_all(self) -> None:
+        """Raise what the agent's code raises, or CheckFailed."""
+        with self._check("imports", lambda: "the script's definitions run"):
+            script = load_script(self.source)
+        with self._check("settings", lambda: f"learning_rate {settings.learning_rate:g}"):
+            settings = script.load_settings(str(self.run))
+        with self._check("builds", lambda: f"{self.parameters:,} parameters at full size"):
+            self.parameters = count_at_full_size(script, settings)
+            shrink(settings)
+            model = script.build_model(settings).to(settings.device)
+        tokens_BT = torch.randint(settings.vocab_size, (BATCH, settings.block_size + 1), device=settings.device)
+        with self._check("forward", lambda: f"loss {loss.item():.4f}, logits {tuple(logits.shape)}"):
+            logits, loss = self._forward(model, settings, tokens_BT)
+        with self._check("backward", lambda: "finite gradients"):
+            loss.backward()
+            self._look_at_gradients(model)
+        with self._check("optimizer step", lambda: f"loss {loss.item():.4f} -> {after:.4f}"):
+            after = self._step(model, settings, tokens_BT)
+        with self._check("reloads", lambda: "a second model with these weights gives the same logits"):
+            self._reload(script, model, settings, tokens_BT)
+        with self._check("scores", lambda: f"loss {score:.4f} by the scoring code"):
+            tokens = tokens_BT.flatten().cpu().numpy()
+            score = validation_loss(model, tokens, settings.block_size, BATCH, settings.device, settings.dtype).loss
+
+    @contextmanager
+    def _check(self, name: str, detail: Callable[[], str]) -> Iterator[None]:
+        self.current = name
+        yield
+        self.checks.append(Check(name, detail()))
+
+    def _forward(self, model: Any, settings: Any, tokens_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def remember(name: str) -> Callable[[Any, Any, torch.Tensor], None]:
+            return lambda _module, _inputs, y: shapes.update({name: tuple(y.shape)})
+
+        attentions = [(number, block.attn) for number, block in enumerate(model.blocks) if hasattr(block, "attn")]
+        hooks = [attention.register_forward_hook(remember(f"block {number}")) for number, attention in attentions]
+        with autocast(settings):
+            logits, loss = model(tokens_BT[:, :-1], tokens_BT[:, 1:])
+        for hook in hooks:
+            hook.remove()
+        stream = (BATCH, settings.block_size, settings.n_embd)
+        for name, shape in shapes.items():
+            if shape != stream:
+                raise CheckFailed(f"the attention of {name} returns {shape}; it has to return (B, T, C) = {stream}")
+        expected = (BATCH, settings.block_size, settings.vocab_size)
+        if tuple(logits.shape) != expected:
+            raise CheckFailed(f"the logits have the shape {tuple(logits.shape)}; it has to be (B, T, V) = {expected}")
+        if not math.isfinite(loss.item()):
+            raise CheckFailed(f"the loss of an untrained model is {loss.item()}")
+        return logits, loss
+
+    def _look_at_gradients(self, model: Any) -> None:
+        for name, weight in model.named_parameters():
+            if weight.grad is not None and not torch.isfinite(weight.grad).all():
+                raise CheckFailed(f"the gradient of {name} is not finite")
+        idle = [name for name, weight in model.named_parameters() if weight.grad is None and ".wpe." not in name]
+        if idle:
+            self.warnings.append(f"no gradient reaches {', '.join(idle[:5])}{' ...' if len(idle) > 5 else ''}")
+
+    def _step(self, model: Any, settings: Any, tokens_BT: torch.Tensor) -> float:
+        betas = (settings.beta1, settings.beta2)
+        device = torch.device(settings.device).type
+        model.configure_optimizers(settings.weight_decay, 1e-3, betas, device).step()
+        with torch.no_grad(), autocast(settings):
+            after = float(model(tokens_BT[:, :-1], tokens_BT[:, 1:])[1])
+        if not math.isfinite(after):
+            raise CheckFailed(f"after one optimizer step the loss is {after}")
+        return after
+
+    def _reload(self, script: ModuleType, model: Any, settings: Any, tokens_BT: torch.Tensor) -> None:
+        other = script.build_model(settings).to(settings.device)
+        other.load_state_dict(model.state_dict())
+        model.eval(), other.eval()
+        with torch.no_grad(), autocast(settings):
+            ours, theirs = (each(tokens_BT[:, :-1])[0].float() for each in (model, other))
+        if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3):
+            gap = (ours - theirs).abs().max().item()
+            raise CheckFailed(
+                f"a second model with the same weights gives other logits (largest difference {gap:.3g}); keep what the "
+                "model needs in parameters or registered buffers, and let evaluation be deterministic"
+            )
+
+
+def autocast(settings: Any) -> torch.autocast:
+    """The training script's precision."""
+    device = torch.device(settings.device).type
+    return torch.autocast(device, torch.bfloat16, enabled=settings.dtype == "bfloat16")
+
+
+def count(model: Any) -> int:
+    """Parameters of a model, learned positions left out, as GPT-2's size is given."""
+    return sum(weight.numel() for weight in model.parameters()) - int(model.embedding.get_num_pos_params())
+
+
+def count_at_full_size(script: ModuleType, settings: Any) -> int:
+    """Parameters at the profile's own size; on the meta device, which needs no memory, where the code allows it."""
+    try:
+        with torch.device("meta"):
+            return count(script.build_model(settings))
+    except RuntimeError:  # the agent's code computes with values while it builds, which meta tensors have none of
+        return count(script.build_model(settings))
