@@ -78,9 +78,9 @@ def apply(document: Document, operation: Operation) -> Edited:
             return _load(document, text)
 
 
-def suggestion(document: Document) -> str:
-    """The command to run after an edit outside the regions: a replacement of the first region."""
-    lines = document.ranges[0]
+def suggestion(document: Document, region: int = 0) -> str:
+    """The command that edits a region (counted from 0)."""
+    lines = document.ranges[region]
     return f"linbench edit --range {lines.option}" if len(lines) else f"linbench edit --after {lines.last}"
 
 

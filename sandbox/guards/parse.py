@@ -1,0 +1,74 @@
+"""Guard: the whole file parses, for libcst as for the Python that will run it."""
+
+import ast
+import warnings
+
+import libcst
+
+from sandbox.document import Document, Frame
+from sandbox.errors import EditRefused
+from sandbox.guards.script import Script
+
+_MAX_DEPTH = 900
+"""Deepest nesting of a syntax tree; deeper ones would overrun the C stack of a parser on some Python versions."""
+
+
+def parse_template(frame: Frame) -> Script:
+    """The untouched script, which is known to parse."""
+    original = Document.original(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Script(original, ast.parse(original.text))
+
+
+def parse(document: Document) -> Script:
+    """The document as a syntax tree. Raises EditRefused with the line, the column, the line itself and a caret."""
+    try:
+        tree = _compiled(document.text)
+    except SyntaxError as error:
+        raise _refused(document, error.msg, error.lineno or 1, error.offset or 1) from None
+    except (RecursionError, MemoryError, ValueError, OverflowError) as error:
+        raise EditRefused(
+            f"The file would not parse: {error or 'it nests too deeply'} ({type(error).__name__})."
+        ) from None
+    _refuse_depth(tree)
+    try:
+        libcst.parse_module(document.text)
+    except libcst.ParserSyntaxError as error:
+        raise _refused(document, error.message, error.raw_line, error.raw_column + 1) from None
+    return Script(document, tree)
+
+
+def _compiled(text: str) -> ast.Module:
+    """The tree of a text that the compiler accepts too (a return outside a function parses, yet does not compile)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text)
+        compile(text, "<script>", "exec", dont_inherit=True)
+    return tree
+
+
+def _refuse_depth(tree: ast.Module) -> None:
+    level: list[ast.AST] = [tree]
+    for _ in range(_MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise EditRefused(f"The file would nest more than {_MAX_DEPTH} levels deep. Write it flatter.")
+
+
+def _refused(document: Document, reason: str, line: int, column: int) -> EditRefused:
+    line = min(max(line, 1), max(document.total, 1))
+    message = (
+        f"The edited file would not parse: line {line}, column {column}: {reason}\n{pointed(document, line, column)}"
+    )
+    if all(line not in lines for lines in document.ranges):
+        message += "\nThat line is read-only: look at how the region before it ends."
+    return EditRefused(message, line=line, column=column)
+
+
+def pointed(document: Document, line: int, column: int) -> str:
+    """A line of the edited file with its number, and a caret under a column (counted from 1)."""
+    text = document.lines[line - 1].rstrip("\n") if line <= document.total else ""
+    margin = "".join("\t" if character == "\t" else " " for character in text[: column - 1].ljust(column - 1))
+    return f"{line:>6}  {text}\n{'':8}{margin}^"
