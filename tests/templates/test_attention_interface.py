@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates"
 KEYS = sorted(path.stem for path in (TEMPLATES / "attention").glob("*.py"))
 # block sizes small enough that a toy sequence has several blocks and leaves some out
 SMALL = {"sparse": {"block": 8}, "nsa": {"block": 8, "n_selected": 3, "window": 16}, "based": {"window": 16}}
-TITLE_KEYS = (
+DOCUMENTED = (
     "mha mqa gqa local linear sparse mla based gla deltanet gated_deltanet gated_deltaproduct retnet hgrn2 mamba2 "
     "rwkv7 nsa hybrid"
 )
@@ -22,7 +22,7 @@ Build = Callable[..., nn.Module]
 
 def test_the_library_is_complete() -> None:
     """There is one file for each mechanism that the documentation names."""
-    assert sorted(TITLE_KEYS.split()) == KEYS
+    assert sorted(DOCUMENTED.split()) == KEYS
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -75,7 +75,7 @@ def test_other_widths_build(build: Build, key: str, n_head: int, n_embd: int) ->
 
 @pytest.mark.parametrize("key", KEYS)
 def test_drops_into_the_script(key: str) -> None:
-    """In the script's place the model's loss at the start is that of a uniform guess, and the backward pass is finite."""
+    """In the script the first loss is that of a uniform guess, the gradients are finite, and positions fit the facts."""
     template = (TEMPLATES / "custom_pretrain.py").read_text(encoding="utf-8")
     region = (TEMPLATES / "attention" / f"{key}.py").read_text(encoding="utf-8")
     script = load_script(splice(template, region, 33, 70), f"script_{key}")

@@ -32,8 +32,6 @@ def recurrence(module: Any, x_BTC: torch.Tensor) -> torch.Tensor:
     return torch.stack(outputs, dim=1)
 
 
-def test_blocks_are_the_recurrence(
-    build: Callable[..., nn.Module], agrees_at_all_lengths: Callable[..., None]
-) -> None:
+def test_blocks_are_the_recurrence(build: Callable[..., nn.Module], agrees_at_all_lengths: Callable[..., None]) -> None:
     """The form by blocks gives what one token at a time gives, state and window alike."""
     agrees_at_all_lengths(build("based", window=16), recurrence)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, decay: torch.Tensor, scale: float) -> torch.Tensor:
-    """S_t = diag(decay_t) S_{t-1} + k_t v_t^T, y_t = scale S_t^T q_t, all (B, T, H, ...); decay broadcasts over rows."""
+    """S_t = diag(decay_t) S_{t-1} + k_t v_t^T, y_t = scale S_t^T q_t, all (B, T, H, ...); decay may be one a head."""
     B, T, H, K = k.shape
     S, outputs = k.new_zeros(B, H, K, v.shape[-1]), []
     for t in range(T):

@@ -38,9 +38,7 @@ def correct(S: torch.Tensor, k: torch.Tensor, v: torch.Tensor, beta: torch.Tenso
 
 def convolved_heads(mixer: Any, x_BTC: torch.Tensor, H: int) -> list[torch.Tensor]:
     names = ("q", "k", "v")
-    return [
-        heads(convolve(getattr(mixer, f"{n}_proj"), getattr(mixer, f"{n}_conv1d"), x_BTC), H) for n in names
-    ]
+    return [heads(convolve(getattr(mixer, f"{n}_proj"), getattr(mixer, f"{n}_conv1d"), x_BTC), H) for n in names]
 
 
 def delta(mixer: Any, x_BTC: torch.Tensor, H: int) -> torch.Tensor:
