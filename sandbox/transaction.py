@@ -42,14 +42,7 @@ class Transaction:
         Raises UsageError or BudgetSpent when it is not lawful now, and MachineFault when it cannot be written; nothing
         has then changed.
         """
-        before = self.state
-        next_entry = Entry(before.seq + 1, "", event, "")
-        step(before, next_entry)
-        self._reading = self._ledger.append(self._reading, event)
-        self.state = step(before, self._reading.entries[-1])
-        if self.state.revision != before.revision:
-            self._follow(over=before.document.text.encode())
-        return self.state
+        return self._append(event, over=self.state.document.text.encode())
 
     def adopt(self, check: Callable[[Document], None]) -> bool:
         """Take what the agent did to the workspace file as one edit; returns whether there was anything to take.
@@ -67,10 +60,12 @@ class Transaction:
                 run="linbench undo",
             )
         document = self._read_change(check)
-        changed = document.contents != self.state.document.contents
-        if changed:
-            self.append(Edit(f"Adopted the changes of {self._workspace.path.name}.", document.contents, True, True))
-        return changed
+        if document.contents == self.state.document.contents:  # only its line ends differ
+            self._follow(over=self._finding.data)
+            return False
+        event = Edit(f"Adopted the changes of {self._workspace.path.name}.", document.contents, True, adopted=True)
+        self._append(event, over=self._finding.data)
+        return True
 
     def discard(self) -> Path | None:
         """Put the recorded script back into the workspace; returns where the agent's unrecorded change was moved to.
@@ -83,6 +78,15 @@ class Transaction:
             return self._write_workspace(over=None)
         except OSError as error:
             raise cannot_write(self._workspace.path.parent, error) from error
+
+    def _append(self, event: Event, over: bytes | None) -> SessionState:
+        step(self.state, Entry(self.state.seq + 1, "", event, ""))  # refuse before anything is written
+        before = self.state.revision
+        self._reading = self._ledger.append(self._reading, event)
+        self.state = step(self.state, self._reading.entries[-1])
+        if self.state.revision != before:
+            self._follow(over)
+        return self.state
 
     def _read_change(self, check: Callable[[Document], None]) -> Document:
         assert self._finding.data is not None

@@ -124,13 +124,16 @@ class Workspace:
         except OSError as error:
             what = "is a symbolic link" if path.is_symlink() else f"cannot be read ({error.strerror})"
             raise NotPlain(f"{path} {what}") from error
-        with os.fdopen(handle, "rb") as file:
+        try:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise NotPlain(f"{path} is a {_kind(status.st_mode)}")
             if status.st_size > self.limit:
                 raise NotPlain(f"{path} is {status.st_size:,} bytes; at most {self.limit:,} are read")
-            return file.read(self.limit + 1)
+            with open(handle, "rb", closefd=False) as file:
+                return file.read(self.limit)
+        finally:
+            os.close(handle)
 
 
 def refuse(finding: Finding, path: Path) -> EditRefused:
