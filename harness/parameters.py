@@ -56,7 +56,7 @@ def count_parameters(script: ModuleType, sizes: dict[str, Any]) -> int:
     with torch.device("meta"):
         model = script.GPT(script.GPTConfig(**sizes))
     unused = 0 if model.embedding.use_pos_emb else int(model.embedding.get_num_pos_params())
-    return sum(parameter.numel() for parameter in model.parameters()) - unused
+    return sum(int(parameter.numel()) for parameter in model.parameters()) - unused
 
 
 def count(file: Path, template: str, lines: tuple[int, int], sizes: dict[str, Any], reference: float) -> Count:

@@ -75,7 +75,7 @@ def test_other_widths_build(build: Build, key: str, n_head: int, n_embd: int) ->
 
 @pytest.mark.parametrize("key", KEYS)
 def test_drops_into_the_script(key: str) -> None:
-    """In the script the first loss is that of a uniform guess, the gradients are finite, and positions fit the facts."""
+    """In the script the first loss is that of a uniform guess, gradients are finite, and positions fit the facts."""
     template = (TEMPLATES / "custom_pretrain.py").read_text(encoding="utf-8")
     region = (TEMPLATES / "attention" / f"{key}.py").read_text(encoding="utf-8")
     script = load_script(splice(template, region, 33, 70), f"script_{key}")

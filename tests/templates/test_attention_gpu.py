@@ -1,0 +1,82 @@
+"""The mechanisms on a GPU, where FLA's layers run their Triton kernels."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+KEYS = (
+    "mha mqa gqa local linear sparse mla based gla deltanet gated_deltanet gated_deltaproduct retnet hgrn2 mamba2 "
+    "rwkv7 nsa hybrid"
+).split()
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+]
+Build = Callable[..., Any]
+
+
+def gradients(module: nn.Module, x_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Output and input gradient in fp32 on the CPU; a GPU computes under bf16 autocast."""
+    x_BTC = x_BTC.clone().requires_grad_()
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x_BTC.is_cuda):
+        y_BTC = module(x_BTC)
+    (y_BTC.float() * torch.linspace(-1, 1, x_BTC.shape[2], device=x_BTC.device)).sum().backward()
+    assert x_BTC.grad is not None
+    return y_BTC.detach().float().cpu(), x_BTC.grad.float().cpu()
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("T", [37, 200])
+def test_gpu_agrees_with_cpu(build: Build, key: str, T: int) -> None:
+    """Output and input gradient under bf16 autocast lie within 4 % of the CPU's fp32 in root mean square."""
+    from harness.fla_cpu import install
+
+    install()
+    constants = {"n_selected": 16} if key == "nsa" else {}
+    module = build(key, sizes={"n_head": 4, "n_embd": 256}, **constants)
+    x_BTC = torch.randn(2, T, 256)
+    expected = gradients(module, x_BTC)
+    actual = gradients(copy.deepcopy(module).cuda(), x_BTC.cuda())
+    for name, want, got in zip(("output", "gradient"), expected, actual, strict=True):
+        error = ((got - want).square().mean() / want.square().mean()).sqrt().item()
+        print(f"{key} T={T} {name}: relative error {error:.2e}")
+        assert error < 0.04
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_trains_at_full_width(build: Build, key: str) -> None:
+    """At the width and length of gpt-345m every weight gets a finite gradient under bf16 autocast."""
+    module = build(key, sizes={"block_size": 1024, "n_head": 16, "n_embd": 1024}).cuda().train()
+    torch.cuda.reset_peak_memory_stats()
+    x_BTC = torch.randn(8, 1024, 1024, device="cuda", requires_grad=True)
+    for _ in range(2):
+        torch.cuda.synchronize()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            y_BTC = module(x_BTC)
+        y_BTC.float().square().mean().backward()
+        end.record()
+        torch.cuda.synchronize()
+    gib = torch.cuda.max_memory_allocated() / 2**30
+    print(f"{key} B=8 T=1024 C=1024: {start.elapsed_time(end):.1f} ms forward and backward, {gib:.1f} GiB")
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in module.parameters())
+
+
+def test_both_paths_of_nsa_read_the_same_blocks(build: Build) -> None:
+    """FLA's kernel and the torch path agree in fp32 on the same tensors, where blocks are left out."""
+    from fla.ops.nsa import parallel_nsa
+
+    module = build("nsa", sizes={"n_embd": 256}).cuda()
+    generator = torch.Generator("cuda").manual_seed(0)
+    q, k, v = (torch.randn(2, 500, heads, 32, device="cuda", generator=generator) for heads in (16, 1, 1))
+    gates = torch.rand(2, 2, 500, 16, device="cuda", generator=generator)
+    sizes = {"block_counts": module.n_selected, "block_size": module.block}
+    ours, theirs = module.read_blocks(q, k, v, *gates, **sizes), parallel_nsa(q, k, v, *gates, **sizes)
+    error = ((ours - theirs).square().mean() / theirs.square().mean()).sqrt().item()
+    print(f"nsa blocks: relative error {error:.2e}")
+    assert error < 0.02
