@@ -2,16 +2,14 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-KEYS = (
-    "mha mqa gqa local linear sparse mla based gla deltanet gated_deltanet gated_deltaproduct retnet hgrn2 mamba2 "
-    "rwkv7 nsa hybrid"
-).split()
+KEYS = sorted(path.stem for path in (Path(__file__).parents[2] / "templates" / "attention").glob("*.py"))
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
