@@ -7,7 +7,7 @@ from sandbox.document import split_lines
 from sandbox.figures import ABSENT, fact, number, visible_metrics
 from sandbox.report import Block, Code, Heading, Paragraph, Report, Table
 from sandbox.state import SessionState, TestState
-from sandbox.summary import find_test, describe_test
+from sandbox.summary import describe_test, find_test
 
 
 def compare_report(state: SessionState, first: int, second: int) -> Report:

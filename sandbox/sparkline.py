@@ -12,8 +12,8 @@ MISSING = "×"
 def sparkline(values: Sequence[float], width: int = 40) -> str:
     """Draw `values` in at most `width` characters, each the mean of its share; the lowest and highest span all bars.
 
-    >>> sparkline([3, 2, 1, 1])
-    '█▅▁▁'
+    >>> sparkline([3, 1.6, 1, 1])
+    '█▃▁▁'
     """
     heights = [sum(value / len(share) for value in share) for share in _shares(values, width)]
     finite = [height for height in heights if math.isfinite(height)]
@@ -36,4 +36,4 @@ def _bar(height: float, low: float, high: float) -> str:
     scale = max(abs(low), abs(high), math.ulp(0))  # so that no difference overflows
     span = high / scale - low / scale
     share = (height / scale - low / scale) / span if span else 0.5
-    return BARS[round(share * (len(BARS) - 1))]
+    return BARS[min(int(share * len(BARS)), len(BARS) - 1)]

@@ -4,10 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from sandbox.document import Document, Frame
+from sandbox.events import Commit, Edit, Event, Reserve, Start
+from sandbox.fold import fold
+from sandbox.ledger import Entry
+from sandbox.published import PublishedRow
 from sandbox.schema import Region
 from sandbox.session import Session
-from sandbox.task_schema import Budget, Task
+from sandbox.state import SessionState
+from sandbox.task_schema import Budget, Metric, Published, Task
 from sandbox.tasks import LoadedTask
 
 TOY_TEMPLATE = """\
@@ -49,3 +56,59 @@ def new_session(toy_task: LoadedTask, tmp_path: Path) -> Callable[..., Session]:
 def session(new_session: Callable[..., Session]) -> Session:
     """A session on the toy task."""
     return new_session()
+
+
+@pytest.fixture
+def measured_task(toy_task: LoadedTask) -> LoadedTask:
+    """The toy task with a primary metric, a second one, and one that is hidden until submission."""
+    metrics = (
+        Metric("val_loss", "min", primary=True, about="nats a token"),
+        Metric("accuracy", "max"),
+        Metric("secret", "max", hidden=True),
+    )
+    published = (
+        PublishedRow("known", "baseline", {"val_loss": 2.5}),
+        PublishedRow("best", "agent", {"val_loss": 2.25, "accuracy": 0.5}),
+    )
+    task = structs.replace(toy_task.task, metrics=metrics, published=Published("A paper, 2020", "gpt-345m", 42))
+    return structs.replace(toy_task, task=task, published=published)
+
+
+@pytest.fixture
+def play(measured_task: LoadedTask) -> Callable[..., SessionState]:
+    """Folds a start on the measured task and the given events; keyword arguments replace those of the start."""
+
+    def fold_events(*events: Event, **changes: object) -> SessionState:
+        usual = {"session": "s1", "agent": "tester", "mode": "agent", "kind": "agent", "profile": "smoke"}
+        numbers = {"task": measured_task, "tests": 3, "seed": 42, "version": "0"}
+        start = Start(**{**usual, **numbers, **changes})
+        return fold(
+            Entry(seq, f"2026-11-20T12:00:{seq:02}+00:00", event, "")
+            for seq, event in enumerate([start, *events], start=1)
+        )
+
+    return fold_events
+
+
+@pytest.fixture
+def run_test(measured_task: LoadedTask) -> Callable[..., list[Event]]:
+    """The events of one test: an edit of the first region to `content`, its reservation, and its end."""
+    frame = Frame(measured_task.task.file, measured_task.task.regions, measured_task.template)
+    original = Document.original(frame)
+
+    def events(
+        test: int, content: str, metrics: dict[str, float] | None, data: str = "d" * 64, **changes: object
+    ) -> list[Event]:
+        document = original.with_content(0, content)
+        usual = {"profile": "smoke", "seed": 42, "config": {"max_iters": 10, "seed": 42}, "config_sha256": "c" * 64}
+        reserve = Reserve(
+            **{**usual, "test": test, "revision": test, "source_sha256": document.revision_sha(), **changes}
+        )
+        facts = {"data_sha256": data, "seconds": 61.0, "tokens_per_second": 12345.6, "parameters": 1048576}
+        if metrics is None:
+            end = Commit(test, "failed", "the training loss became nan", {}, {"seconds": 3.0})
+        else:
+            end = Commit(test, "done", None, metrics, facts)
+        return [Edit("Replaced.", document.contents, True), reserve, end]
+
+    return events

@@ -1,0 +1,70 @@
+"""How numbers are written, and what may be seen when."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sandbox.events import Event, Submit
+from sandbox.figures import best_test, duration, fact, number, visible_metrics
+from sandbox.state import SessionState
+
+SCORES = {"extra": 3.0, "secret": 0.9, "val_loss": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.34812, "2.3481"), (66.671, "66.67"), (0.5, "0.5000"), (12345.678, "12,345.68")]
+)
+def test_numbers(value: float, text: str) -> None:
+    """Losses get four decimals, perplexities two."""
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.2 s"), (59.96, "1 min 00 s"), (200, "3 min 20 s"), (3599.7, "1 h 00 min"), (18120, "5 h 02 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Times carry their unit and never show 60 of one."""
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("parameters", 354823168, "354,823,168"),
+        ("seconds", 61.0, "1 min 01 s"),
+        ("peak_memory_bytes", 2**30, "1,024 MiB"),
+        ("tokens_per_second", 12345.6, "12,346"),
+        ("mfu", 0.41234, "0.4123"),
+        ("compiled", True, "yes"),
+        ("peak_memory_bytes", None, "-"),
+        ("gpu", "H200", "H200"),
+    ],
+)
+def test_facts(name: str, value: object, text: str) -> None:
+    """A fact is written with the unit that its name stands for."""
+    assert fact(name, value) == text
+
+
+def test_hidden_metrics_show_after_submission_only(
+    play: Callable[..., SessionState], run_test: Callable[..., list[Event]]
+) -> None:
+    """What a task hides is withheld while the session is open and shown once it is closed, the task's metrics first."""
+    events = run_test(1, "a = 2\n", SCORES)
+    state = play(*events)
+    assert list(visible_metrics(state, state.tests[1])) == ["val_loss", "extra"]
+    state = play(*events, Submit(1, {}))
+    assert list(visible_metrics(state, state.tests[1])) == ["val_loss", "secret", "extra"]
+
+
+def test_best_test_has_the_lowest_loss(play: Callable[..., SessionState], run_test: Callable[..., list[Event]]) -> None:
+    """Failed tests are never best."""
+    events = [
+        *run_test(1, "a = 2\n", {"val_loss": 2.5}),
+        *run_test(2, "a = 3\n", {"val_loss": 2.25}),
+        *run_test(3, "a = 4\n", None),
+    ]
+    best = best_test(play(*events))
+    assert best is not None
+    assert best.number == 2
+    assert best_test(play()) is None

@@ -1,0 +1,104 @@
+"""Status and runs: what they say in each state of a session, and what they keep to themselves."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from sandbox.errors import UsageError
+from sandbox.events import Edit, Event, Refund, Submit
+from sandbox.state import SessionState
+from sandbox.summary import next_commands, run_report, status_report
+
+Play = Callable[..., SessionState]
+RunTest = Callable[..., list[Event]]
+SCORES = {"val_loss": 2.5, "accuracy": 0.25, "secret": 0.125}
+CURVE = [{"step": step, "train_loss": loss + 0.1, "val_loss": loss} for step, loss in ((10, 3.0), (20, 1.6), (30, 1.0))]
+
+
+def test_next_commands_follow_the_state(play: Play, run_test: RunTest) -> None:
+    """At every point of a session the first command named is the one that brings it forward."""
+    first = run_test(1, "a = 2\n", SCORES)
+    second = run_test(2, "a = 3\n", {"val_loss": 2.75})
+    third = run_test(3, "a = 4\n", None)
+    assert next_commands(play())[0] == "linbench edit --range 4-5"
+    assert next_commands(play(Edit("Replaced.", ("a = (\n", "c = 3\n"), False))) == [
+        "linbench edit --range 4-4",
+        "linbench check",
+    ]
+    assert next_commands(play(*first[:1]))[0] == "linbench test"
+    assert next_commands(play(*first[:2])) == ["linbench test --resume"]
+    assert next_commands(play(*first))[-1] == "linbench submit 1"
+    assert next_commands(play(*first, *second, *third)) == ["linbench submit 1"]
+    assert next_commands(play(*first, Submit(1, {})))[0] == "linbench leaderboard toy"
+
+
+def test_refunded_test_is_offered_again(play: Play, run_test: RunTest) -> None:
+    """A test that the machine stopped costs nothing and can be resumed."""
+    state = play(*run_test(1, "a = 2\n", None)[:2], Refund(1, "killed", "signal 9", resumable=True))
+    assert next_commands(state)[0] == "linbench test --resume"
+    assert status_report(state).data["budget"] == {"tests": 3, "left": 3, "refunded": 1}
+
+
+def test_spent_session_without_a_result_says_start(play: Play, run_test: RunTest) -> None:
+    """When every test has failed, the only way on is another session."""
+    state = play(*run_test(1, "a = 2\n", None), tests=1)
+    assert next_commands(state) == ["linbench start"]
+
+
+def test_status_tells_budget_ranges_and_tests(play: Play, run_test: RunTest) -> None:
+    """The reply names the task, what is editable, what is left, and every test with its score or its reason."""
+    state = play(*run_test(1, "a = 2\nb = 3\nd = 4\n", SCORES), *run_test(2, "a = 4\n", None))
+    text = status_report(state).text()
+    assert "toys/toy.py, revision 2" in text
+    assert "4–4, 8–9" in text
+    assert "1 of 3 left" in text
+    assert "2.5000" in text
+    assert "the training loss became nan" in text
+    data = json.loads(json.dumps(status_report(state).data))
+    assert data["regions"][0] == {"name": "first", "first": 4, "last": 4}
+    assert [test["status"] for test in data["tests"]] == ["done", "failed"]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_hidden_metrics_are_in_no_form_before_submission(play: Play, run_test: RunTest, closed: bool) -> None:
+    """Neither text nor JSON of an open session holds what the task hides; those of a closed one do."""
+    state = play(*run_test(1, "a = 2\n", SCORES), *([Submit(1, {})] if closed else []))
+    for report in (status_report(state), run_report(state, 1)):
+        assert ("0.1250" in report.text()) is closed
+        assert ("0.125" in json.dumps(report.data)) is closed
+
+
+def test_run_shows_metrics_curve_and_facts(play: Play, run_test: RunTest) -> None:
+    """One run's reply holds its scores, its loss curve as a sparkline, its speed, its size and its hashes."""
+    state = play(*run_test(1, "a = 2\n", SCORES))
+    report = run_report(state, 1, CURVE)
+    lines = dict(line.split("  ", 1) for line in report.text().splitlines() if "  " in line)
+    values = {name: value.strip() for name, value in lines.items()}
+    assert values["val_loss"] == "2.5000  nats a token"
+    assert values["loss curve"] == "█▃▁  3.0000 to 1.0000 over 30 steps"
+    assert values["seconds"] == "1 min 01 s"
+    assert values["tokens per second"] == "12,346"
+    assert values["parameters"] == "1,048,576"
+    assert values["data sha256"] == "d" * 64
+    assert values["source sha256"] == state.tests[1].source_sha256
+    assert report.data["curve"][0] == {"step": 10, "train_loss": 3.1, "val_loss": 3.0}
+
+
+def test_failed_run_shows_why(play: Play, run_test: RunTest) -> None:
+    """The reason and the end of the agent's own traceback are part of the reply."""
+    report = run_report(play(*run_test(1, "a = 2\n", None)), 1, (), 'line 4, in f\n    x = y\nNameError: "y"\n')
+    assert "failed" in report.text().splitlines()[0]
+    assert "the training loss became nan" in report.text()
+    assert '    x = y\nNameError: "y"' in report.text()
+    assert report.data["traceback"].startswith("line 4")
+
+
+def test_unknown_test_names_those_that_there_are(play: Play, run_test: RunTest) -> None:
+    """A wrong number is answered with the right ones and the command that shows the nearest."""
+    with pytest.raises(UsageError, match=r"There is no test 7\. There are: 1\.") as caught:
+        run_report(play(*run_test(1, "a = 2\n", SCORES)), 7)
+    assert caught.value.run == "linbench runs 1"
+    with pytest.raises(UsageError, match="nothing was tested yet") as caught:
+        run_report(play(), 1)
+    assert caught.value.run == "linbench test"
