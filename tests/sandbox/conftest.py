@@ -112,3 +112,29 @@ def run_test(measured_task: LoadedTask) -> Callable[..., list[Event]]:
         return [Edit("Replaced.", document.contents, True), reserve, end]
 
     return events
+
+
+@pytest.fixture
+def framed() -> Callable[..., Document]:
+    """Makes a document of a text in which lines `#[ name` and `#]` stand before and behind each region.
+
+    A region called `overrides` is of that kind; `requires` gives what each region must define, by its name.
+    """
+
+    def make(marked: str, requires: dict[str, tuple[str, ...]] | None = None) -> Document:
+        lines: list[str] = []
+        regions: list[Region] = []
+        opened: tuple[str, int] | None = None
+        for line in marked.splitlines(keepends=True):
+            if line.strip().startswith("#[ "):
+                opened = line.strip()[3:], len(lines) + 1
+            elif line.strip() == "#]":
+                assert opened is not None
+                name, first = opened
+                kind = "overrides" if name == "overrides" else "code"
+                regions.append(Region(name, first, len(lines), kind, (requires or {}).get(name, ())))
+            else:
+                lines.append(line)
+        return Document.original(Frame("toys/toy.py", tuple(regions), "".join(lines)))
+
+    return make
