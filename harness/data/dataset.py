@@ -63,7 +63,7 @@ def open_dataset(name: str) -> Dataset:
     folder = dataset_folder(name)
     manifest = read_manifest(folder)
     if manifest is None:
-        raise _missing(name)
+        raise missing(name)
     return Dataset(folder, manifest)
 
 
@@ -92,7 +92,8 @@ def _damaged(dataset: Dataset, reason: str) -> DataError:
     )
 
 
-def _missing(name: str) -> DataError:
+def missing(name: str) -> DataError:
+    """The error for a data set that is not prepared: which files it wants, where from, and the command to make it."""
     entry = entry_for(name)
     if entry is None:
         own = [path.parent.name for path in sorted(data_root().glob(f"*/{MANIFEST}"))]

@@ -21,6 +21,8 @@ class Entry(msgspec.Struct, frozen=True):
     """What it is tokenized with unless asked otherwise; "" where it stays text."""
     hub: tuple[str, str | None] | None = None
     """Name and config on Hugging Face, used when no source is given; None where there is none."""
+    patterns: tuple[str, ...] = ("*",)
+    """Names of the files to take out of a source folder."""
     shard_characters: int = 1 << 26
     """Text that goes into one shard: finished ones survive an interruption."""
 
@@ -49,6 +51,7 @@ ENTRIES = (
         "input.txt",
         _SHAKESPEARE,
         "characters",
+        patterns=("input.txt*", "*shakespeare*"),
     ),
     Entry("text", "tokens", "your own text, under this or any other name", TEXT_WANTS, "anywhere", "gpt2"),
     Entry(

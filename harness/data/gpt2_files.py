@@ -3,8 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.data.dataset import missing
+from harness.data.entries import Entry
 from harness.data.errors import DataError
+from harness.data.file_set import FileSet
 from harness.data.hub import hub_reachable
+from harness.data.manifest import SourceFile, hash_file
 from harness.data.root import data_root
 from harness.data.tokenizer import BpeTokenizer
 
@@ -29,6 +33,26 @@ def gpt2_tokenizer(source: Sequence[Path]) -> BpeTokenizer:
         f"GPT-2's vocabulary is not on this machine and the hub cannot be reached. It is {WANTS} from {WHERE}; "
         "put both in one folder.",
         run="linbench data prepare gpt2 --source DIR",
+    )
+
+
+def find_gpt2(entry: Entry, given: list[Path] | None) -> FileSet:
+    """What `linbench data prepare gpt2` keeps: the two files, checked, from a source folder or the hub."""
+    if given:
+        found = next((files for path in given if (files := _files_in(path))), None)
+        if found is None:
+            raise DataError(f"{', '.join(map(str, given))} does not hold {WANTS}. They are at {WHERE}.")
+    else:
+        found = _from_hub()
+    if found is None:
+        raise missing(entry.name)
+    tokenizer = _checked(*found)
+    return FileSet(
+        kind="tokenizer",
+        dtype="text",
+        sources=tuple(SourceFile(path.name, hash_file(path)) for path in found),
+        splits={"tokenizer": {name: (path.read_bytes(), 0) for name, path in zip(_NAMES[0], found, strict=True)}},
+        tokenizer=tokenizer,
     )
 
 

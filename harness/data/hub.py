@@ -43,9 +43,16 @@ class HubSource(msgspec.Struct, frozen=True):
 
     def read(self, position: Position = None) -> "HubReader":
         stream = self._stream()
+        columns = stream.column_names
+        if columns is not None and "text" not in columns:
+            raise DataError(f"the data set {self.path!r} has no column 'text'; its columns are: {', '.join(columns)}.")
         if position is not None:
             stream.load_state_dict(position)
         return HubReader(stream, self.path)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of the split in order, all columns."""
+        yield from self._stream()
 
     def with_blocks(self, characters: int) -> "HubSource":
         return self
@@ -68,9 +75,6 @@ class HubSource(msgspec.Struct, frozen=True):
             stream = datasets.load_dataset(self.path, self.config, split=self.split, streaming=True, revision=revision)
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"the data set {self.path!r} cannot be streamed: {error}") from error
-        columns = stream.column_names
-        if columns is not None and "text" not in columns:
-            raise DataError(f"the data set {self.path!r} has no column 'text'; its columns are: {', '.join(columns)}.")
         return stream
 
 

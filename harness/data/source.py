@@ -1,6 +1,7 @@
 """What a data set is made from: documents in a fixed order, read again from any position after an interruption."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -110,15 +111,17 @@ class LocalReader:
                 yield text
 
 
-def find_files(given: list[Path], wants: str) -> LocalSource:
-    """The source made of the files given and of all .txt, .jsonl and .parquet files below the folders given.
+def find_files(given: list[Path], wants: str, patterns: tuple[str, ...] = ("*",)) -> LocalSource:
+    """The source made of the files given and of the .txt, .jsonl and .parquet files below the folders given.
+
+    Files below folders count where their name fits one of the patterns.
 
     Raises DataError, saying what is wanted, where a path does not exist, is empty or holds nothing that can be read.
     """
     found: dict[Path, str] = {}
     for path in given:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if _readable(file))
+            inside = sorted(file for file in path.rglob("*") if _readable(file, patterns))
             found |= {file: file.relative_to(path).as_posix() for file in inside}
         elif path.is_file():
             found[path] = path.name
@@ -135,6 +138,7 @@ def find_files(given: list[Path], wants: str) -> LocalSource:
     return LocalSource(tuple(found), tuple(found.values()))
 
 
-def _readable(file: Path) -> bool:
+def _readable(file: Path, patterns: tuple[str, ...]) -> bool:
     hidden = file.name.startswith(".") or file.name in _TOKENIZER_FILES
-    return file.is_file() and plain_suffix(file) in FORMATS and not hidden
+    wanted = any(fnmatch(file.name, pattern) for pattern in patterns)
+    return file.is_file() and plain_suffix(file) in FORMATS and wanted and not hidden
