@@ -54,6 +54,7 @@ COVERED: dict[str, dict[str, str]] = {
     "fla.ops.rwkv7.gate_output_correction": {"GateOutputCorrection": "rwkv7:gate_output"},
     "fla.ops.kda.chunk": {"ChunkKDAFunction": "kda:kimi_delta_attention"},
     "fla.ops.kda.fused_recurrent": {"fused_recurrent_kda": "kda:kimi_delta_attention"},
+    "fla.ops.utils.pooling": {"MeanPoolingFunction": "nsa:mean_pooling"},
     "fla.ops.nsa.parallel": {"parallel_nsa": "nsa:native_sparse_attention"},
     "fla.ops.hgrn.chunk": {"ChunkHGRNFunction": "hgrn:hgrn"},
     "fla.ops.hgrn.fused_recurrent": {"FusedRecurrentHGRNFunction": "hgrn:hgrn"},

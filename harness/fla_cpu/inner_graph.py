@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from harness.fla_cpu.errors import UnsupportedOption
 
 
 def run_forward(ctx: Any, function: Callable[..., Any], arguments: dict[str, Any], positions: dict[str, int]) -> Any:
@@ -31,9 +32,13 @@ def run_forward(ctx: Any, function: Callable[..., Any], arguments: dict[str, Any
     return detached if isinstance(result, tuple) else detached[0]
 
 
-@once_differentiable
 def run_backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Return the gradients of the inputs of `run_forward`, None for those that need none."""
+    """Return the gradients of the inputs of `run_forward`, None for those that need none.
+
+    Raises UnsupportedOption for `create_graph=True`, whose second derivatives would silently lack this function's.
+    """
+    if torch.is_grad_enabled():
+        raise UnsupportedOption("create_graph=True: FLA's functions have no second derivative, on a CPU or on a GPU.")
     leaves, outputs, count = ctx.cpu_graph
     pairs = [
         (output, gradient)

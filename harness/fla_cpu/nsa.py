@@ -67,6 +67,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tens
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
 
 
+def mean_pooling(x: Tensor, chunk_size: int) -> Tensor:
+    """Return the mean of every chunk, a partial last one over what it holds, (B, T, H, D) -> (B, chunks, H, D)."""
+    return torch.stack([chunk.mean(1) for chunk in promote(x).split(chunk_size, 1)], 1).to(x.dtype)
+
+
 def _pool(x_BHTD: Tensor, block_size: int) -> Tensor:
     """Return the mean of every whole block, (B, H, T, D) -> (B, H, T // block_size, D)."""
     blocks = x_BHTD.shape[2] // block_size

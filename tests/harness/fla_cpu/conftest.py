@@ -15,7 +15,7 @@ from harness.fla_cpu import install  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def installed() -> None:
-    """Put the backend beneath fla for the rest of this test process; what fla's imports deprecate is not ours to fix."""
+    """Put the backend beneath fla for this test process; what fla's imports deprecate is not ours to fix."""
     install()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
