@@ -1,17 +1,17 @@
 """What a session and one of its tests come to: the replies of `linbench status` and `linbench runs`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from harness.metrics import Evaluation, metric_name
 from sandbox.document import format_ranges
 from sandbox.errors import UsageError
 from sandbox.figures import ABSENT, best_test, day, fact, metric_cells, number, visible_metrics, withheld
 from sandbox.report import Block, Code, Facts, Heading, Paragraph, Report, Table
 from sandbox.sparkline import sparkline
 from sandbox.state import SessionState, TestState
-
-Curve = Sequence[Mapping[str, Any]]
-"""The records of a test's metrics.jsonl: step, train_loss, val_loss, and what else the script measured."""
 
 
 def find_test(state: SessionState, number: int) -> TestState:
@@ -151,8 +151,8 @@ def describe_test(state: SessionState, test: TestState) -> dict[str, Any]:
     }
 
 
-def run_report(state: SessionState, number: int, curve: Curve = (), traceback: str = "") -> Report:
-    """One test in full. `traceback` is the end of the agent's own one, for a test that failed.
+def run_report(state: SessionState, number: int, curve: Sequence[Evaluation] = (), traceback: str = "") -> Report:
+    """One test in full, with its loss curve and, for a test that failed, the end of the agent's own traceback.
 
     Raises UsageError for a test that there is not.
     """
@@ -163,8 +163,12 @@ def run_report(state: SessionState, number: int, curve: Curve = (), traceback: s
         blocks.append(Paragraph(": ".join(filter(None, [test.reason, test.detail]))))
     if traceback:
         blocks.append(Code(traceback, "pytb"))
-    shown = [{key: record.get(key) for key in ("step", "train_loss", "val_loss")} for record in curve]
-    data = {"session": state.start.session, **describe_test(state, test), "curve": shown, "traceback": traceback}
+    data = {
+        "session": state.start.session,
+        **describe_test(state, test),
+        "curve": msgspec.to_builtins(curve),
+        "traceback": traceback,
+    }
     return Report(data, tuple(blocks))
 
 
@@ -172,15 +176,18 @@ def _metric_facts(state: SessionState, test: TestState) -> list[tuple[str, str]]
     about = {metric.name: metric.about for metric in state.task.task.metrics}
     shown = visible_metrics(state, test)
     width = max((len(number(value)) for value in shown.values()), default=0)
-    return [(name, f"{number(value):>{width}}  {about.get(name, '')}".rstrip()) for name, value in shown.items()]
+    return [
+        (metric_name(name, test.profile), f"{number(value):>{width}}  {about.get(name, '')}".rstrip())
+        for name, value in shown.items()
+    ]
 
 
-def _curve_facts(curve: Curve) -> list[tuple[str, str]]:
+def _curve_facts(curve: Sequence[Evaluation]) -> list[tuple[str, str]]:
     """The loss on held-out training text, drawn over the steps; the score above comes from another text."""
-    losses = [float(record["val_loss"]) for record in curve]
+    losses = [evaluation.val_loss for evaluation in curve]
     if not losses:
         return []
-    span = f"{number(losses[0])} to {number(losses[-1])} over {curve[-1]['step']:,} steps"
+    span = f"{number(losses[0])} to {number(losses[-1])} over {curve[-1].step:,} steps"
     return [("loss curve", f"{sparkline(losses)}  {span}")]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from sandbox.errors import TaskError, UsageError, nearest
+from sandbox.errors import EditRefused, TaskError, UsageError, nearest
 from sandbox.paths import tasks_dir, templates_dir
 from sandbox.published import PublishedRow, parse_published
 from sandbox.strict_yaml import decode_yaml
@@ -53,7 +53,9 @@ def load_task(id_or_path: str) -> LoadedTask:
     if not folder.is_dir():
         alternatives = nearest(id_or_path, list_tasks())
         raise UsageError(f"no task or folder {id_or_path!r}. {alternatives}", run="linbench tasks")
-    return load_folder(folder.resolve())
+    loaded = load_folder(folder.resolve())
+    _check_with_guards(loaded)
+    return loaded
 
 
 def load_folder(folder: Path) -> LoadedTask:
@@ -137,6 +139,20 @@ def _check_regions(task: Task, template: str, file: Path) -> None:
             above = task.regions[index - 1].name
             raise TaskError(f"{where} must lie below {above!r}, which ends at line {before}: order regions by line.")
         before = region.last
+
+
+def _check_with_guards(loaded: LoadedTask) -> None:
+    """The untouched script must pass the guards, or no edit ever would. Tests hold the shipped tasks to this."""
+    from sandbox.document import Document, Frame
+    from sandbox.guards.check import check
+
+    frame = Frame(loaded.task.file, loaded.task.regions, loaded.template)
+    try:
+        check(Document.original(frame), loaded.task.overrides)
+    except EditRefused as error:
+        place = "" if error.line is None else f"line {error.line}: "
+        message = f"{loaded.folder}: the template {loaded.task.template} breaks the task's own rules: {place}{error}"
+        raise TaskError(message, line=error.line, column=error.column) from error
 
 
 def _published_rows(task: Task, file: Path) -> tuple[PublishedRow, ...]:

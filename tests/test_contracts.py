@@ -6,9 +6,12 @@ import textwrap
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import fields
 
 import sandbox.schema
 import sandbox.task_schema
+from harness.profiles import load_profile
+from harness.run_config import RunConfig
 from sandbox.paths import tasks_dir, templates_dir
 from sandbox.tasks import LoadedTask, list_tasks, load_task
 
@@ -57,6 +60,21 @@ def test_regions_hold_exactly_their_definitions(task_id: str) -> None:
             assert len(module.body) == 1
             assert region.requires
             assert set(region.requires) <= definitions(module)
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_untouched_script_passes_the_guards(task_id: str) -> None:
+    """A shipped task can be loaded as any folder can, which checks its script with the guards of every edit."""
+    assert load_task(str(tasks_dir() / task_id)) == load_task(task_id)
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_default_profiles_exist(task_id: str) -> None:
+    """What a task changes about a profile are keys of the run config, and its default on a CPU runs there."""
+    profiles = load_task(task_id).task.profiles
+    assert "cpu" in load_profile(profiles.cpu).devices
+    keys = {field.name for field in fields(RunConfig)}
+    assert all(set(values) <= keys for values in profiles.adjust.values())
 
 
 @pytest.mark.parametrize("task_id", TASKS)

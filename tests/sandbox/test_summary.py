@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.metrics import Evaluation
 from sandbox.errors import UsageError
 from sandbox.events import Edit, Event, Refund, Submit
 from sandbox.state import SessionState
@@ -13,7 +14,10 @@ from sandbox.summary import next_commands, run_report, status_report
 Play = Callable[..., SessionState]
 RunTest = Callable[..., list[Event]]
 SCORES = {"val_loss": 2.5, "accuracy": 0.25, "secret": 0.125}
-CURVE = [{"step": step, "train_loss": loss + 0.1, "val_loss": loss} for step, loss in ((10, 3.0), (20, 1.6), (30, 1.0))]
+CURVE = [
+    Evaluation(step, loss + 0.5, loss, seconds=1.0, tokens=100, tokens_per_second=100.0)
+    for step, loss in ((10, 3.0), (20, 1.6), (30, 1.0))
+]
 
 
 def test_next_commands_follow_the_state(play: Play, run_test: RunTest) -> None:
@@ -75,14 +79,14 @@ def test_run_shows_metrics_curve_and_facts(play: Play, run_test: RunTest) -> Non
     report = run_report(state, 1, CURVE)
     lines = dict(line.split("  ", 1) for line in report.text().splitlines() if "  " in line)
     values = {name: value.strip() for name, value in lines.items()}
-    assert values["val_loss"] == "2.5000  nats a token"
+    assert values["val_loss_smoke"] == "2.5000  nats a token"
     assert values["loss curve"] == "█▃▁  3.0000 to 1.0000 over 30 steps"
     assert values["seconds"] == "1 min 01 s"
     assert values["tokens per second"] == "12,346"
     assert values["parameters"] == "1,048,576"
     assert values["data sha256"] == "d" * 64
     assert values["source sha256"] == state.tests[1].source_sha256
-    assert report.data["curve"][0] == {"step": 10, "train_loss": 3.1, "val_loss": 3.0}
+    assert [point["val_loss"] for point in report.data["curve"]] == [3.0, 1.6, 1.0]
 
 
 def test_failed_run_shows_why(play: Play, run_test: RunTest) -> None:

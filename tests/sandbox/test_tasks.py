@@ -59,7 +59,7 @@ def test_round_trips_through_json_without_its_folder(make_task: MakeTask) -> Non
 
 def test_template_falls_back_to_the_shared_ones(make_task: MakeTask) -> None:
     """A template that is not in the task folder is looked up among those that ship."""
-    loaded = load_task(str(make_task(YAML.replace("toy.py", "attention/linear.py", 1))))
+    loaded = load_task(str(make_task(YAML.replace("toy.py", "attention/linear.py", 1).replace(", requires: [f]", ""))))
     assert "class CausalSelfAttention" in loaded.template
 
 
@@ -103,6 +103,12 @@ def test_unknown_task_suggests_the_nearest() -> None:
         ("id: toy", "id: ../toy", "id '../toy' is not a plain name"),
         ("id: toy", "", "the key 'id' is missing"),
         ("template: toy.py", "template: toi.py", "no file 'toi.py' in"),
+        ("requires: [f]", "requires: [g]", "must define 'g', which is missing"),
+        (
+            "last: 4, requires: [f]}",
+            "last: 4}\n  - {name: o, first: 5, last: 5, kind: overrides}",
+            "breaks the task's own rules: ",
+        ),
         ("id: toy", "id: toy\nmetrics: []", "0 are primary"),
         ("id: toy", "id: toy\nmetrics: [{name: a, direction: up}]", "metrics[0].direction: Invalid enum value 'up'"),
         ("id: toy", "id: toy\nbudget: {tests: 0}", "budget: tests is 0"),
@@ -112,11 +118,11 @@ def test_unknown_task_suggests_the_nearest() -> None:
         ("id: toy", "id: toy\nconstraints: {parameter_ceiling: .nan}", "parameter_ceiling is nan"),
     ],
 )
-def test_unlawful_yaml_is_refused(make_task: MakeTask, before: str, after: str, message: str) -> None:
+def test_unlawful_yaml_is_refused(make_task: MakeTask, tmp_path: Path, before: str, after: str, message: str) -> None:
     """A mistake in task.yaml is refused with its path."""
     with pytest.raises(TaskError) as caught:
         load_task(str(make_task(YAML.replace(before, after))))
-    assert "task.yaml" in caught.value.message
+    assert str(tmp_path) in caught.value.message
     assert message in caught.value.message
 
 
