@@ -42,12 +42,15 @@ def test_any_changed_byte_is_refused_naming_its_line(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     write(path, EDIT, Undo(1), Redo(1))
     data = path.read_bytes()
-    for place, byte in enumerate(data):
-        line = data[:place].count(b"\n") + 1
-        for other in {byte ^ 1, byte ^ 0x20, byte ^ 0x80, *b' \n\r\t0a"}', 0} - {byte}:
-            path.write_bytes(data[:place] + bytes([other]) + data[place + 1 :])
-            with pytest.raises(LedgerDamaged, match=rf"^Line {line} of "):
-                Ledger(path, None).read()
+    with path.open("r+b", buffering=0) as file:
+        for place, byte in enumerate(data):
+            line = data[:place].count(b"\n") + 1
+            for other in {byte ^ 1, byte ^ 0x20, byte ^ 0x80, *b' \n\r\t0a"}', 0} - {byte}:
+                os.pwrite(file.fileno(), bytes([other]), place)
+                with pytest.raises(LedgerDamaged, match=rf"^Line {line} of "):
+                    Ledger(path, None).read()
+            os.pwrite(file.fileno(), bytes([byte]), place)
+    assert len(Ledger(path, None).read().entries) == 3
 
 
 def test_lines_that_are_moved_repeated_or_missing_are_refused(tmp_path: Path) -> None:
