@@ -73,8 +73,9 @@ def visible_metrics(state: SessionState, test: TestState) -> dict[str, float]:
 
 
 def best_test(state: SessionState) -> TestState | None:
-    """The finished test with the best primary metric; None before there is one."""
+    """The finished test with the best primary metric, of those under the session's own profile where there are any."""
     primary = state.task.task.primary
     done = [test for test in state.tests.values() if primary.name in (test.metrics or {})]
+    own = [test for test in done if test.profile == state.start.profile]
     sign = 1 if primary.direction == "min" else -1
-    return min(done, key=lambda test: sign * (test.metrics or {})[primary.name], default=None)
+    return min(own or done, key=lambda test: sign * (test.metrics or {})[primary.name], default=None)

@@ -68,8 +68,8 @@ class Report:
         from rich.console import Group
         from rich.padding import Padding
 
-        below = [Padding(_rich(block), (0, 0, 0 if isinstance(block, Heading) else 1, 0)) for block in self.blocks]
-        return Group(*below)
+        spaced = (Paragraph, Facts, Code)  # a table's own frame ends in a blank line
+        return Group(*(Padding(_rich(block), (0, 0, int(isinstance(block, spaced)), 0)) for block in self.blocks))
 
 
 def printable(text: str) -> str:

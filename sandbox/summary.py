@@ -49,7 +49,7 @@ def table_of_tests(state: SessionState) -> Table:
             test.profile,
             str(test.revision),
             *metric_cells(visible[test.number], names),
-            test.reason or ("best so far" if best is test and len(state.tests) > 1 else ""),
+            test.reason or ("best" if best is test and len(state.tests) > 1 else ""),
         )
         for test in state.tests.values()
     )

@@ -68,3 +68,16 @@ def test_best_test_has_the_lowest_loss(play: Callable[..., SessionState], run_te
     assert best is not None
     assert best.number == 2
     assert best_test(play()) is None
+
+
+def test_best_test_is_of_the_sessions_profile(
+    play: Callable[..., SessionState], run_test: Callable[..., list[Event]]
+) -> None:
+    """A lower loss at another size says nothing; it counts only where the session's own profile has no result."""
+    other = run_test(1, "a = 2\n", {"val_loss": 1.0}, profile="char-10m")
+    best = best_test(play(*other, *run_test(2, "a = 3\n", {"val_loss": 2.0})))
+    assert best is not None
+    assert best.number == 2
+    best = best_test(play(*other))
+    assert best is not None
+    assert best.number == 1
