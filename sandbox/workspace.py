@@ -81,28 +81,34 @@ class Workspace:
         """
         kept = self._make_way({text.encode(), over})
         write_atomically(self.path, text)
-        synced = Synced(seq, hashlib.sha256(text.encode()).hexdigest())
-        write_atomically(self.note, msgspec.json.encode(synced).decode())
+        self._write_note(Synced(seq, hashlib.sha256(text.encode()).hexdigest()))
         return kept
 
     def sweep(self) -> None:
         """Remove the temporary files of a process that was killed while it wrote. Raises OSError."""
-        for name in (self.path.name, self.note.name):
-            for left in self.path.parent.glob(f".{glob.escape(name)}.????????"):
-                left.unlink()
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.????????"):
+            left.unlink()
 
     def _make_way(self, expected: set[bytes | None]) -> Path | None:
         folder = self.path.parent
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             _move_aside(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if not self.note.is_file() and os.path.lexists(self.note):
+        if self.note.is_symlink() or (self.note.exists() and not self.note.is_file()):
             _move_aside(self.note)
         try:
             data = self._read(self.path)
         except NotPlain:
             return _move_aside(self.path)
         return None if data is None or data in expected else _move_aside(self.path)
+
+    def _write_note(self, synced: Synced) -> None:
+        # In place and without waiting for the disk: the file now equals the ledger, and then no note is needed.
+        handle = os.open(self.note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(handle, msgspec.json.encode(synced))
+        finally:
+            os.close(handle)
 
     def _synced(self) -> Synced:
         try:

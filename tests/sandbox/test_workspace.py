@@ -145,7 +145,7 @@ def test_a_huge_file_is_not_read(workspace: Workspace) -> None:
 def test_the_sweep_takes_only_what_a_killed_write_left(workspace: Workspace) -> None:
     """Temporary files of an atomic write go; an editor's swap file and the agent's own files stay."""
     folder = workspace.path.parent
-    for name in (".toy.py.a1b2c3_d", "..synced.json.abcdefgh", ".toy.py.swp", "notes.txt", "toy.py.orig"):
+    for name in (".toy.py.a1b2c3_d", ".toy.py.swp", "notes.txt", "toy.py.orig"):
         (folder / name).write_text("")
     workspace.sweep()
     assert {path.name for path in folder.iterdir()} == {
