@@ -1,9 +1,10 @@
-"""YAML as task files use it: the core schema of YAML 1.2, without aliases, tags or a key twice, decoded into structs.
+"""YAML as task files use it: YAML 1.2's core schema without aliases, tags, infinities or a key twice, into structs.
 
 Every mistake becomes a TaskError that names the file, the path inside it, and what could have been meant.
 """
 
 import functools
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +19,7 @@ _CORE_SCALARS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": (r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
     "float": (
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?",
         "-+.0123456789",
     ),
 }
@@ -69,6 +70,13 @@ def _loader() -> Any:
                     )
             return super().construct_mapping(node, deep)
 
+        def construct_finite(self, node: yaml.ScalarNode) -> float:
+            value = float(node.value)
+            if not math.isfinite(value):
+                raise yaml.constructor.ConstructorError(None, None, f"{node.value} is too large", node.start_mark)
+            return value
+
+    StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_finite)
     StrictLoader.yaml_implicit_resolvers = {}
     for tag, (pattern, first) in _CORE_SCALARS.items():
         StrictLoader.add_implicit_resolver(

@@ -1,6 +1,5 @@
 """What a task.yaml may say: one frozen struct a part, each checking what can be checked without its task folder."""
 
-import math
 import re
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -82,7 +81,7 @@ class Constraints(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name, value in (("exponent", self.exponent_ceiling), ("parameter", self.parameter_ceiling)):
-            positive = value is None or (math.isfinite(value) and value > 0)
+            positive = value is None or value > 0
             _require(positive, f"{name}_ceiling is {value}, but must be a positive number or null")
         _require(self.subquadratic or self.exponent_ceiling is None, "exponent_ceiling needs subquadratic: true")
 

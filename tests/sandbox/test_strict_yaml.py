@@ -53,6 +53,8 @@ def test_decodes_core_yaml() -> None:
         ("named: {a: {size: big}}", "task.yaml: named.a.size: Expected `float`, got `str`"),
         ("maybe: {sise: 1}", "task.yaml: maybe: unknown key 'sise'. Did you mean 'size'?"),
         ("leaves: [{size: -1}]", "task.yaml: leaves[0]: size is negative"),
+        ("leaves: [{size: .nan}]", "task.yaml: leaves[0].size: Expected `float`, got `str`"),
+        ("free: {x: {y: 1e999}}", "1e999 is too large"),
         ("leaves: {size: 1}", "task.yaml: leaves: Expected a list, got a mapping"),
         ("- 1", "task.yaml: Expected a mapping, got a list"),
         ("", "task.yaml: Expected a mapping, got `null`"),

@@ -115,7 +115,7 @@ def test_unknown_task_suggests_the_nearest() -> None:
         ("id: toy", "id: toy\nprofiles: {allowed: [smoke]}", "cuda: 'gpt-345m' is not in allowed (smoke)"),
         ("id: toy", "id: toy\noverrides: {lr: {type: flaot}}", "overrides.lr.type: Invalid enum value 'flaot'"),
         ("id: toy", "id: toy\noverrides: {lr: {type: float}}", "overrides needs a region of kind overrides"),
-        ("id: toy", "id: toy\nconstraints: {parameter_ceiling: .nan}", "parameter_ceiling is nan"),
+        ("id: toy", "id: toy\nconstraints: {parameter_ceiling: -1}", "parameter_ceiling is -1"),
     ],
 )
 def test_unlawful_yaml_is_refused(make_task: MakeTask, tmp_path: Path, before: str, after: str, message: str) -> None:
