@@ -61,16 +61,12 @@ def _from_signal(number: signal.Signals) -> Fault:
     return Fault("crashed", f"it crashed with {number.name}")
 
 
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*)(?:: .*)?")
+
+
 def last_error(tail: str) -> str:
-    """The last line that names an exception, as `Type: message`; empty where there is none."""
-    for line in reversed(tail.splitlines()):
-        name, _, _ = line.partition(":")
-        word = name.strip().rpartition(".")[2]
-        if (
-            name
-            and not name[0].isspace()
-            and word.isidentifier()
-            and word.endswith(("Error", "Exception", "Interrupt", "UncoveredOp"))
-        ):
-            return line.strip()
-    return ""
+    """The line below the last traceback, as `Type: message`; empty where there is none."""
+    lines = tail.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    after = lines[starts[-1] + 1 :] if starts else []
+    return next((line for line in after if _EXCEPTION.fullmatch(line)), "")

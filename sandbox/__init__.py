@@ -1,3 +1,3 @@
-"""What an agent touches: the CLI, tasks, regions, guards, the ledger, sessions and the leaderboard. Never imports torch."""
+"""What an agent touches: CLI, tasks, regions, guards, ledger, sessions, leaderboard. Never imports torch."""
 
 __version__ = "0.1.0"

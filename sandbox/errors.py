@@ -21,6 +21,8 @@ class LinbenchError(Exception):
         """1-based line in the script that the error is about; None where it is about no line."""
         self.column = column
         """1-based column in that line; None where unknown."""
+        self.view: str | None = None
+        """The script as it stands, for the reply to a refused edit."""
 
 
 class UsageError(LinbenchError):

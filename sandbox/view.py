@@ -14,10 +14,14 @@ _GAP = "       ..."
 
 def render_regions(document: Document) -> str:
     """The reply's view: the file's name and editable lines, then each region, the middle of long ones left out."""
-    ranges = format_ranges(document.ranges)
-    head = f"[Current file: {document.frame.file} | editable: {ranges} | total: {document.total} lines]"
     blocks = ["\n".join(_region(document, lines)) for lines in document.ranges]
-    return "\n".join([head, f"\n{_GAP}\n".join(blocks)])
+    return "\n".join([render_head(document), f"\n{_GAP}\n".join(blocks)])
+
+
+def render_head(document: Document) -> str:
+    """The line above every view: the file's name, its editable lines and its length."""
+    ranges = format_ranges(document.ranges)
+    return f"[Current file: {document.frame.file} | editable: {ranges} | total: {document.total} lines]"
 
 
 def render_success(document: Document, summary: str, notes: Sequence[str] = ()) -> str:

@@ -119,8 +119,8 @@ class Builds:
         if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3):
             gap = (ours - theirs).abs().max().item()
             raise CheckFailed(
-                f"a second model with the same weights gives other logits (largest difference {gap:.3g}); keep what the "
-                "model needs in parameters or registered buffers, and let evaluation be deterministic"
+                f"a second model with the same weights gives other logits (largest difference {gap:.3g}); keep what "
+                "the model needs in parameters or registered buffers, and let evaluation be deterministic"
             )
 
 

@@ -8,9 +8,8 @@ enters only the nodes that hold both frozen text and regions ("mixed").
 """
 
 import ast
-import io
-import tokenize
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sandbox.errors import EditRefused
@@ -211,26 +210,24 @@ def _first_line(node: ast.AST) -> int:
 
 
 def _refuse_continuations(new: Script) -> None:
-    """Refuse a region that ends in a backslash: it would join its last line to a frozen one."""
-    suspects = [
-        lines.last
-        for lines, content in zip(new.document.ranges, new.document.contents, strict=True)
-        if content.endswith("\\\n")
-    ]
-    if not suspects:
-        return
-    comments = set(_comment_lines(new.document.text))
-    for line in suspects:
-        if line not in comments:
-            column = len(new.document.lines[line - 1]) - 1
+    """Refuse a region that ends in a backslash, which would join its last line to a frozen one, if not in a comment."""
+    document = new.document
+    for region, (lines, content) in enumerate(zip(document.ranges, document.contents, strict=True)):
+        if content.endswith("\\\n") and not _parses(document.with_content(region, f"{content[:-2]}$\n").text):
             raise EditRefused(
-                f"Line {line} ends in a backslash, which would join it to read-only line {line + 1}. Take it out.",
-                line=line,
-                column=column,
+                f"Line {lines.last} ends in a backslash, which would join it to read-only line {lines.last + 1}. "
+                "Take it out.",
+                line=lines.last,
+                column=len(document.lines[lines.last - 1]) - 1,
             )
 
 
-def _comment_lines(text: str) -> Iterator[int]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0]
+def _parses(text: str) -> bool:
+    """Whether a text parses; a `$` is an error everywhere but in comments and strings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except SyntaxError:
+            return False
+    return True

@@ -1,0 +1,120 @@
+"""The three child processes of a test, as the parent starts them: preflight, training, scoring. Torch-free.
+
+Each takes a run folder, writes what it needs into it, and gives back a report; what went wrong comes back as a Fault.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from harness import preflight, scoring
+from harness.data.training import TrainingData
+from harness.faults import Fault, classify
+from harness.files import write_atomically
+from harness.launch import Exit, python_module, run_child
+from harness.preflight import report as preflight_report
+from harness.profiles import Profile
+from harness.run_config import RunConfig
+from harness.run_folder import RunFolder
+from harness.scoring import report as scoring_report
+
+PREFLIGHT_SECONDS = 600.0
+"""After which a preflight is taken for hung; a cold cache of Triton kernels takes minutes to fill."""
+
+SCORING_SECONDS = 3600.0
+"""After which a scoring is taken for hung."""
+
+
+class MissingReport(Exception):
+    """A child process ended without its report; `fault` says how."""
+
+    def __init__(self, fault: Fault, ended: Exit):
+        super().__init__(fault.message)
+        self.fault = fault
+        self.ended = ended
+
+
+def write_run_config(folder: RunFolder, config: RunConfig, data: TrainingData) -> None:
+    """Write run.json: the resolved config with the paths of this machine and this folder."""
+    whole = msgspec.structs.replace(
+        config,
+        train_files=tuple(map(str, data.train_files)),
+        dev_files=tuple(map(str, data.dev_files)),
+        metrics_file=str(folder.metrics),
+        checkpoint_file=str(folder.checkpoint),
+    )
+    write_atomically(folder.run, msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n")
+
+
+def run_preflight(folder: RunFolder, config: RunConfig, lock: int) -> preflight_report.Report:
+    """Check the folder's source. Raises MissingReport when the child died, Interrupted on Ctrl-C."""
+    if not folder.run.exists():
+        write_atomically(folder.run, msgspec.json.encode(config).decode())
+    request = preflight_report.Request(source=str(folder.source), run=str(folder.run), report=str(folder.preflight))
+    ended = _run_module(preflight.__name__, request, folder.preflight, folder, config.device, lock, PREFLIGHT_SECONDS)
+    report = msgspec.json.decode(folder.preflight.read_bytes(), type=preflight_report.Report)
+    return msgspec.structs.replace(report, seconds=ended.seconds)
+
+
+def run_training(
+    folder: RunFolder, config: RunConfig, profile: Profile, lock: int, on_line: Callable[[str], None]
+) -> tuple[Exit, Fault | None]:
+    """Train in the folder, from its checkpoint where there is one. Raises Interrupted on Ctrl-C."""
+    limit = None if profile.hours_limit is None else profile.hours_limit * 3600
+    ended = run_child(
+        python_module("harness.child", str(folder.source), str(folder.run)),
+        folder=folder.root,
+        log=folder.log,
+        lock=lock,
+        device=config.device,
+        timeout_seconds=limit,
+        on_line=on_line,
+    )
+    return ended, _fault(ended, folder)
+
+
+def run_scoring(
+    folder: RunFolder, config: RunConfig, profile: Profile, lock: int, report: Path | None = None
+) -> scoring_report.Report:
+    """Score the folder's checkpoint into `report`. Raises MissingReport when the child died, Interrupted on Ctrl-C."""
+    target = report or folder.scores
+    request = scoring_report.Request(
+        source=str(folder.source),
+        run=str(folder.run),
+        checkpoint=str(folder.checkpoint),
+        report=str(target),
+        data=profile.data,
+        metrics=profile.metrics,
+        windows=profile.windows,
+    )
+    ended = _run_module(scoring.__name__, request, target, folder, config.device, lock, SCORING_SECONDS)
+    answer = msgspec.json.decode(target.read_bytes(), type=scoring_report.Report)
+    return msgspec.structs.replace(answer, seconds=ended.seconds)
+
+
+def _run_module(
+    module: str, request: msgspec.Struct, report: Path, folder: RunFolder, device: str, lock: int, seconds: float
+) -> Exit:
+    """Run one of our modules on a request file until its report is there."""
+    question = report.with_name(f"{report.stem}.request.json")
+    write_atomically(question, msgspec.json.encode(request).decode())
+    report.unlink(missing_ok=True)
+    ended = run_child(
+        python_module(module, str(question)),
+        folder=folder.root,
+        log=folder.log,
+        lock=lock,
+        device=device,
+        timeout_seconds=seconds,
+    )
+    if not report.is_file():
+        fault = _fault(ended, folder) or Fault("error", f"{module} ended without a report")
+        raise MissingReport(fault, ended)
+    question.unlink()
+    return ended
+
+
+def _fault(ended: Exit, folder: RunFolder) -> Fault | None:
+    return classify(ended, free_disk_bytes=shutil.disk_usage(folder.root).free)

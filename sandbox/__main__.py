@@ -1,0 +1,5 @@
+"""`python -m sandbox` is `linbench`."""
+
+from sandbox.cli import main
+
+main()

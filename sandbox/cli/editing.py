@@ -1,0 +1,320 @@
+"""`linbench show`, `edit`, `undo`, `redo`, `reset` and `diff`: reading and changing the script."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.options import JsonOption, SessionOption, find_session, open_session, showing
+from sandbox.cli.reply import reply_text
+from sandbox.errors import EditRefused, UsageError, nearest
+
+if TYPE_CHECKING:
+    from sandbox.document import Document, LineRange
+    from sandbox.operations import Operation
+    from sandbox.session import Session
+    from sandbox.state import SessionState
+
+_RANGE = re.compile(r"\s*(-?\d+)\s*(?:(?:-|–|\.\.|:|,)\s*(-?\d+))?\s*")
+
+
+def parse_range(text: str, option: str) -> "LineRange":
+    """A range as typed: 33-70, 33–70, 33..70 or one line. Raises UsageError for anything else."""
+    from sandbox.document import LineRange
+
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"{option} {text!r} is not a range of lines such as 33-70.", run=f"linbench edit {option} 33-70"
+        )
+    return LineRange(int(match[1]), int(match[2] or match[1]))
+
+
+def show(
+    region: Annotated[str | None, typer.Option(help="One region, by name.")] = None,
+    range_: Annotated[str | None, typer.Option("--range", help="Lines A-B.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="The whole script.")] = False,
+    session: SessionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the script with line numbers, read-only lines marked by `|`; without an option, the editable regions."""
+    from sandbox.trial import adopt
+    from sandbox.view import render_head, render_script
+
+    state = adopt(open_session(session))
+    document = state.document
+    chosen = list(document.ranges)
+    if region is not None:
+        chosen = [document.ranges[region_index(document, region)]]
+    elif range_ is not None:
+        chosen = [_inside(parse_range(range_, "--range"), document)]
+    lines = None if all_ else chosen
+    text = f"{render_head(document)}\n{render_script(document, lines)}"
+    reply_text(text, {**describe(state), "text": document.text}, as_json)
+
+
+def _inside(lines: "LineRange", document: "Document") -> "LineRange":
+    if lines.last < lines.first or lines.last < 1 or lines.first > document.total:
+        raise UsageError(
+            f"Lines {lines.first}..{lines.last} are not in the file, which has {document.total} lines.",
+            run=f"linbench show --range 1-{document.total}",
+        )
+    return lines
+
+
+def region_index(document: "Document", name: str) -> int:
+    """The region's place. Raises UsageError naming the nearest one."""
+    index = document.region_named(name)
+    if index is None:
+        names = [region.name for region in document.frame.regions]
+        raise UsageError(f"no region {name!r}. {nearest(name, names)}", run=f"linbench show --region {names[0]}")
+    return index
+
+
+def edit(
+    range_: Annotated[str | None, typer.Option("--range", help="Replace lines A-B.")] = None,
+    region: Annotated[str | None, typer.Option(help="Replace a whole region, by name.")] = None,
+    after: Annotated[int | None, typer.Option(help="Insert after line N.")] = None,
+    delete: Annotated[str | None, typer.Option(help="Delete lines A-B.")] = None,
+    old: Annotated[str | None, typer.Option(help="Exact text to replace; it must occur once.")] = None,
+    new: Annotated[str | None, typer.Option(help="What replaces --old.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Load a whole script; only its regions may differ.")] = None,
+    content: Annotated[str | None, typer.Option(help="The new lines; else --content-file, else stdin.")] = None,
+    content_file: Annotated[Path | None, typer.Option(help="File with the new lines; - is stdin.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
+    expect: Annotated[int | None, typer.Option(help="Refuse unless the script is at this revision.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Stage a change that is not whole yet.")] = False,
+    session: SessionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change the script: one operation on its editable regions."""
+    source = _Content(content, content_file)
+    asked = _asked(range_=range_, region=region, after=after, delete=delete, old=old, file=file)
+    if (new is None) != (old is None):
+        raise UsageError("--old and --new go together.", run="linbench edit --old 'TEXT' --new 'TEXT'")
+    needs_content = asked in ("range_", "region", "after")
+    if not needs_content and source.given:
+        raise UsageError(f"--{asked} takes no --content.", run=f"linbench edit --{asked} --help")
+    body = source.read() if needs_content else ""
+    found = open_session(session)
+    from sandbox.trial import adopt
+
+    adopt(found)
+    with found.transact() as transaction:
+        state = transaction.state
+        with showing(state.document):
+            operation = _operation(asked, state.document, range_ or delete, region, after, old, new, file, body)
+            _expect(state, expect)
+            _apply(found, transaction, operation, dry_run, partial, as_json)
+
+
+class _Content:
+    """Where the new lines come from."""
+
+    def __init__(self, text: str | None, file: Path | None):
+        if text is not None and file is not None:
+            raise UsageError("Give --content or --content-file, not both.", run="linbench edit --help")
+        self.text, self.file = text, file
+        self.given = text is not None or file is not None
+
+    def read(self) -> str:
+        """The new lines. Raises UsageError for a file that cannot be read or is not UTF-8."""
+        if self.text is not None:
+            return self.text
+        if self.file is not None and str(self.file) != "-":
+            return decode(read_file(self.file), str(self.file))
+        if sys.stdin.isatty():
+            raise UsageError(
+                "No content: give --content TEXT, --content-file FILE, or pipe the lines into stdin.",
+                run="linbench edit --range 33-70 --content-file new.py",
+            )
+        return decode(sys.stdin.buffer.read(), "stdin")
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises UsageError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", run="linbench edit --help") from error
+
+
+def decode(data: bytes, name: str) -> str:
+    """UTF-8 text. Raises EditRefused naming the first byte that is not, its line and its column."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        raise EditRefused(
+            f"{name} is not UTF-8: byte {error.start} (its line {line}) is {data[error.start]:#04x}. Save it as UTF-8.",
+            run="linbench show",
+        ) from error
+
+
+def _asked(**options: Any) -> str:
+    """The one operation that was asked for."""
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) != 1:
+        what = f"These do not go together: {', '.join('--' + name.strip('_') for name in given)}." if given else ""
+        raise UsageError(
+            f"{what or 'No operation was given.'} Give one of --range A-B, --region NAME, --after N, --delete A-B, "
+            "--old S --new S, --file FILE.",
+            run="linbench edit --help",
+        )
+    return given[0]
+
+
+def _operation(
+    asked: str,
+    document: "Document",
+    lines: str | None,
+    region: str | None,
+    after: int | None,
+    old: str | None,
+    new: str | None,
+    file: Path | None,
+    body: str,
+) -> "Operation":
+    from sandbox.operations import Delete, Insert, Load, Replace, Substitute
+
+    if region is not None:
+        whole = document.ranges[region_index(document, region)]
+        return Replace(whole.first, whole.last, body)
+    if lines is not None:
+        option = "--delete" if asked == "delete" else "--range"
+        asked_lines = parse_range(lines, option)
+        if option == "--delete":
+            return Delete(asked_lines.first, asked_lines.last)
+        return Replace(asked_lines.first, asked_lines.last, body)
+    if after is not None:
+        return Insert(after, body)
+    if old is not None and new is not None:
+        return Substitute(old, new)
+    assert file is not None
+    return Load(decode(read_file(file), str(file)))
+
+
+def _expect(state: "SessionState", revision: int | None) -> None:
+    if revision is not None and revision != state.revision:
+        raise EditRefused(
+            f"The script is at revision {state.revision}, not {revision}: it was changed since you read it.",
+            run="linbench show",
+        )
+
+
+def _apply(
+    found: "Session", transaction: Any, operation: "Operation", dry_run: bool, partial: bool, as_json: bool
+) -> None:
+    from sandbox.editor import edit as carry_out
+    from sandbox.events import Edit
+    from sandbox.view import render_success
+
+    state = transaction.state
+    made = carry_out(state.document, operation, state.task.task.overrides, partial)
+    notes = list(made.notes)
+    if dry_run:
+        notes.insert(0, "Dry run: nothing was changed.")
+    else:
+        state = transaction.append(Edit(made.summary, made.document.contents, made.whole))
+    text = render_success(made.document, made.summary, notes)
+    facts = describe(state, made.document)
+    reply_text(
+        text, {**facts, "summary": made.summary, "notes": notes, "whole": made.whole, "dry_run": dry_run}, as_json
+    )
+
+
+def describe(state: "SessionState", document: "Document | None" = None) -> dict[str, Any]:
+    """The facts of a script for --json."""
+    shown = document or state.document
+    pairs = zip(shown.frame.regions, shown.ranges, strict=True)
+    return {
+        "session": state.start.session,
+        "file": shown.frame.file,
+        "revision": state.revision,
+        "total_lines": shown.total,
+        "regions": [{"name": region.name, "first": lines.first, "last": lines.last} for region, lines in pairs],
+        "whole": state.whole,
+    }
+
+
+Steps = Annotated[int, typer.Argument(help="How many changes.")]
+
+
+def undo(steps: Steps = 1, session: SessionOption = None, as_json: JsonOption = False) -> None:
+    """Take back the last N changes."""
+    from sandbox.events import Undo
+
+    found = find_session(session)
+    with found.transact() as transaction:
+        notes = _discard(transaction)
+        left = steps - 1 if notes and steps >= 1 else steps
+        with showing(transaction.state.document):
+            state = transaction.append(Undo(left)) if left or not notes else transaction.state
+    _changed(state, state.current.summary if left or not notes else "Undid 1 change(s).", notes, as_json)
+
+
+def redo(steps: Steps = 1, session: SessionOption = None, as_json: JsonOption = False) -> None:
+    """Make the last N undone changes again."""
+    from sandbox.events import Redo
+
+    found = find_session(session)
+    with found.transact() as transaction:
+        notes = _discard(transaction)
+        with showing(transaction.state.document):
+            state = transaction.append(Redo(steps))
+    _changed(state, state.current.summary, notes, as_json)
+
+
+def reset(session: SessionOption = None, as_json: JsonOption = False) -> None:
+    """Go back to the untouched template; `undo` takes this back too."""
+    from sandbox.events import Reset
+
+    found = find_session(session)
+    with found.transact() as transaction:
+        notes = _discard(transaction)
+        state = transaction.append(Reset())
+    _changed(state, state.current.summary, notes, as_json)
+
+
+def _discard(transaction: Any) -> list[str]:
+    """Put the recorded script back where the agent's own editor left something else, and say where that went."""
+    kept = transaction.discard()
+    return [f"The change made outside of linbench was moved to {kept}."] if kept is not None else []
+
+
+def _changed(state: "SessionState", summary: str, notes: list[str], as_json: bool) -> None:
+    from sandbox.view import render_success
+
+    text = render_success(state.document, summary, notes)
+    reply_text(text, {**describe(state), "summary": summary, "notes": notes}, as_json)
+
+
+def diff(
+    from_: Annotated[int | None, typer.Option("--from", help="Compare with the source of test N.")] = None,
+    session: SessionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how the script differs from the template, or from what a test ran."""
+    import difflib
+
+    from sandbox.document import split_lines
+    from sandbox.summary import find_test
+    from sandbox.trial import adopt
+
+    state = adopt(find_session(session, or_closed=True))
+    base, name = state.task.template, "template"
+    if from_ is not None:
+        base, name = find_test(state, from_).source, f"test {from_}"
+    file = state.frame.file
+    lines = difflib.unified_diff(split_lines(base), split_lines(state.document.text), f"{name}/{file}", f"now/{file}")
+    text = "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+    reply_text(text or f"No difference from the {name}.", {**describe(state), "from": name, "diff": text}, as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (show, edit, undo, redo, reset, diff):
+        app.command()(command)

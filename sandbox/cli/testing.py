@@ -1,0 +1,107 @@
+"""`linbench check`, `test`, `submit` and `verify`: running the script, and making a run final."""
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sandbox.cli.options import JsonOption, ProfileOption, SessionOption, SetOption, find_session, open_session
+from sandbox.cli.reply import reply
+from sandbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from sandbox.conditions import Conditions
+    from sandbox.state import SessionState
+
+
+def _conditions(state: "SessionState", profile: str | None, settings: list[str] | None) -> "Conditions":
+    from sandbox.conditions import conditions, parse_settings
+
+    name = profile or state.start.profile
+    return conditions(state.task.task, name, state.start.seed, parse_settings(settings or []))
+
+
+def check(
+    profile: ProfileOption = None,
+    session: SessionOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Free: guards, then build, train one step, reload and score a tiny model in a child process."""
+    from sandbox.check_report import check_report
+    from sandbox.trial import adopt
+    from sandbox.trial import check as run_check
+
+    found = open_session(session)
+    state = adopt(found)
+    reply(check_report(state, run_check(found, state, _conditions(state, profile, settings))), as_json)
+
+
+def try_out(
+    profile: ProfileOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted test, at no cost.")] = False,
+    session: SessionOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check, train and score the script; spends one test of the budget."""
+    from sandbox.runs import run_report_of
+    from sandbox.trial import resume_test, run_test
+
+    found = open_session(session)
+    if resume:
+        if profile or settings:
+            raise UsageError("A resumed test keeps its profile and settings.", run="linbench test --resume")
+        done = resume_test(found)
+    else:
+        done = run_test(found, _conditions(found.read(), profile, settings))
+    reply(run_report_of(found, done.number, with_next=True), as_json)
+
+
+def submit(
+    test: Annotated[int | None, typer.Argument(help="Number of the test to make final.")] = None,
+    session: SessionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a test final: writes the leaderboard row and closes the session."""
+    import msgspec
+
+    from sandbox.events import Submit
+    from sandbox.figures import best_test
+    from sandbox.leaderboard import make_row
+    from sandbox.results import leaderboard_of
+    from sandbox.summary import find_test
+
+    found = find_session(session, or_closed=True)
+    with found.transact() as transaction:
+        state = transaction.state
+        if test is None:
+            best = best_test(state)
+            hint = f"linbench submit {best.number}" if best else "linbench test"
+            raise UsageError("Which test? Give its number.", run=hint)
+        if state.submitted != test:
+            finished = find_test(state, test).status == "done"
+            row = make_row(state, test, datetime.now(UTC).isoformat(timespec="seconds")) if finished else None
+            state = transaction.append(Submit(test, msgspec.to_builtins(row) if row else {}))
+        else:
+            print(f"linbench: test {test} was submitted before; nothing was changed.", file=sys.stderr)
+    reply(leaderboard_of(state.task.task.id, submitted=(state, test)), as_json)
+
+
+def verify(
+    session: Annotated[str | None, typer.Argument(help="Session name; else LINBENCH_SESSION, else the newest.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the ledger's chain and the submitted source, and score the submitted checkpoint again."""
+    from sandbox.verification import verify_session
+
+    reply(verify_session(find_session(session, or_closed=True)), as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(check)
+    app.command("test")(try_out)
+    app.command()(submit)
+    app.command()(verify)

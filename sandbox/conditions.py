@@ -1,0 +1,79 @@
+"""Under which conditions a test runs: the profile, the device, the data, and the run config that they come to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.data.errors import DataError
+from harness.data.training import TrainingData, training_data
+from harness.machine import default_device
+from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
+from harness.run_config import RunConfig, config_sha256
+from sandbox.errors import MachineFault, UsageError, nearest
+from sandbox.task_schema import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Everything about a test but its source."""
+
+    profile: Profile
+    config: RunConfig
+    """Without paths."""
+
+    @property
+    def config_sha256(self) -> str:
+        """Hash of the config."""
+        return config_sha256(self.config)
+
+
+def default_profile(task: Task) -> str:
+    """The task's profile for this machine."""
+    return task.profiles.cuda if default_device() == "cuda" else task.profiles.cpu
+
+
+def check_profile(task: Task, name: str) -> Profile:
+    """The profile called `name`. Raises UsageError when there is none or the task does not allow it."""
+    allowed = [profile for profile in profile_names() if not task.profiles.allowed or profile in task.profiles.allowed]
+    if name not in allowed:
+        raise UsageError(
+            f"no profile {name!r} for the task {task.id}. {nearest(name, allowed)}",
+            run=f"linbench test --profile {default_profile(task)}",
+        )
+    return load_profile(name)
+
+
+def conditions(task: Task, profile_name: str, seed: int, overridden: Mapping[str, str]) -> Conditions:
+    """Resolve a profile for a task on this machine. Raises UsageError for what does not fit."""
+    profile = check_profile(task, profile_name)
+    device = default_device() if default_device() in profile.devices else profile.devices[0]
+    adjust = task.profiles.adjust.get(profile_name, {})
+    if device == "cuda" and default_device() == "cpu":
+        raise UsageError(
+            f"The profile {profile_name!r} needs a GPU, and this machine has none.",
+            run=f"linbench test --profile {task.profiles.cpu}",
+        )
+    try:
+        return Conditions(
+            profile, resolve(profile, seed=seed, device=device, adjust=adjust, overridden=dict(overridden))
+        )
+    except ProfileError as error:
+        raise UsageError(str(error), run="linbench test --help") from error
+
+
+def open_data(profile: Profile) -> TrainingData:
+    """The profile's data set. Raises MachineFault when it is not prepared: that is not the agent's to answer for."""
+    try:
+        return training_data(profile.data)
+    except DataError as error:
+        raise MachineFault(error.message, run=error.run) from error
+
+
+def parse_settings(pairs: list[str]) -> dict[str, str]:
+    """The operator's `--set KEY=VALUE` options. Raises UsageError for one of another form."""
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals and value):
+            raise UsageError(f"--set {pair!r} is not of the form KEY=VALUE.", run="linbench test --set max_iters=200")
+        settings[key] = value
+    return settings

@@ -1,0 +1,67 @@
+"""What a finished run comes to, as pure data: the facts beside its score, and result.json."""
+
+import hashlib
+import platform
+from typing import Any
+
+import msgspec
+
+from harness.data.training import TrainingData
+from harness.launch import Exit
+from harness.metrics import Evaluation, metric_name
+from harness.run_config import RunConfig
+from harness.scoring.report import Report as ScoringReport
+from sandbox import __version__
+from sandbox.state import TestState
+
+
+def facts_of(
+    config: RunConfig,
+    data: TrainingData,
+    template: str,
+    parameters: int | None,
+    training: Exit,
+    startup_seconds: float | None,
+    evaluations: list[Evaluation],
+    score: ScoringReport | None,
+) -> dict[str, Any]:
+    """What was measured beside the score. Times are the parent's; speed and losses are the script's own word."""
+    last = evaluations[-1] if evaluations else None
+    speeds = sorted(evaluation.tokens_per_second for evaluation in evaluations)
+    found = {
+        "data": data.name,
+        "data_sha256": data.sha256,
+        "device": config.device,
+        "parameters": parameters,
+        "steps": last.step if last else 0,
+        "tokens": last.tokens if last else 0,
+        "tokens_per_second": speeds[len(speeds) // 2] if speeds else None,
+        "peak_memory_bytes": last.peak_memory_bytes if last else None,
+        "startup_seconds": startup_seconds,
+        "train_seconds": training.seconds,
+        "score_seconds": score.seconds if score else None,
+        "validation_tokens": score.tokens if score else None,
+        "validation_sha256": score.tokens_sha256 if score else None,
+        "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
+        "linbench": __version__,
+        "python": platform.python_version(),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def result_json(
+    test: TestState, status: str, reason: str | None, metrics: dict[str, float], facts: dict[str, Any]
+) -> str:
+    """The text of result.json, with the metrics under their published names."""
+    result = {
+        "test": test.number,
+        "status": status,
+        "reason": reason,
+        "profile": test.profile,
+        "seed": test.seed,
+        "metrics": {metric_name(name, test.profile): value for name, value in metrics.items()},
+        "source_sha256": test.source_sha256,
+        "config_sha256": test.config_sha256,
+        **facts,
+    }
+    return msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n"

@@ -1,0 +1,64 @@
+"""How a running test is shown on stderr: a bar on a terminal, a plain line now and then in a pipe."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from harness.metrics import Progress, parse_progress
+from sandbox.figures import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+PLAIN_SECONDS = 15.0
+"""Between two plain lines."""
+
+
+class TrainingProgress:
+    """Listens to the training process's lines; `startup_seconds` is when the first step was done."""
+
+    def __init__(self, steps: int, title: str):
+        self.steps, self.title = steps, title
+        self.began = self.shown = time.monotonic()
+        self.startup_seconds: float | None = None
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> "TrainingProgress":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[line]}"))
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.add_task(self.title, total=self.steps, line="starting")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def take(self, line: str) -> None:
+        """Show a line of the training process's output, where it is one of progress."""
+        progress = parse_progress(line)
+        if progress is None:
+            return
+        now = time.monotonic()
+        if self.startup_seconds is None:
+            self.startup_seconds = now - self.began
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=progress.step, line=self.describe(progress))
+        elif now - self.shown >= PLAIN_SECONDS or progress.step >= self.steps:
+            self.shown = now
+            print(f"{self.title}: {self.describe(progress)}", file=sys.stderr, flush=True)
+
+    def describe(self, progress: Progress) -> str:
+        """Step, loss, speed and the time that is left at that speed."""
+        left = self.steps - progress.step
+        elapsed = time.monotonic() - self.began - (self.startup_seconds or 0.0)
+        eta = f", {duration(left * elapsed / progress.step)} left" if progress.step > 1 and left > 0 else ""
+        speed = f"{progress.tokens_per_second:,.0f} tokens/s"
+        return f"step {progress.step:,}/{self.steps:,}, loss {progress.loss:.4f}, {speed}{eta}"

@@ -1,0 +1,54 @@
+"""The leaderboard over all sessions in the runs folder."""
+
+import sys
+
+from sandbox.discovery import list_sessions
+from sandbox.errors import LinbenchError, UsageError, nearest
+from sandbox.leaderboard import leaderboard_csv, leaderboard_report, rows_of
+from sandbox.paths import runs_dir
+from sandbox.report import Heading, Paragraph, Report
+from sandbox.state import SessionState
+from sandbox.tasks import LoadedTask, list_tasks, load_task
+
+
+def leaderboard_of(task: str, submitted: tuple[SessionState, int] | None = None) -> Report:
+    """The ranking of a task, headed by what was just submitted. Raises UsageError for an unknown task."""
+    states = _states()
+    loaded = _loaded(task, states)
+    report = leaderboard_report(loaded, rows_of(states, loaded.task.id))
+    if submitted is None:
+        return report
+    state, number = submitted
+    head = Heading(f"OK: test {number} of {state.start.session} is final; the session is closed.")
+    after = Paragraph(f"next: linbench verify {state.start.session}\n      linbench start")
+    data = {**report.data, "submitted": {"session": state.start.session, "test": number, "row": state.row}}
+    return Report(data, (head, *report.blocks, after))
+
+
+def leaderboard_csv_of(task: str) -> str:
+    """The same as comma-separated values."""
+    states = _states()
+    loaded = _loaded(task, states)
+    return leaderboard_csv(loaded, rows_of(states, loaded.task.id))
+
+
+def _states() -> list[SessionState]:
+    """Every session that can be read; one whose ledger is damaged is named on stderr and left out."""
+    states = []
+    for session in list_sessions(runs_dir()):
+        try:
+            states.append(session.read())
+        except LinbenchError as error:
+            print(f"linbench: session {session.name} is left out: {error.message}", file=sys.stderr)
+    return states
+
+
+def _loaded(task: str, states: list[SessionState]) -> LoadedTask:
+    """The task as it ships, else as a session on it began."""
+    if task in list_tasks():
+        return load_task(task)
+    used = {state.task.task.id: state.task for state in states}
+    if task in used:
+        return used[task]
+    known = sorted({*list_tasks(), *used})
+    raise UsageError(f"no task {task!r}. {nearest(task, known)}", run="linbench leaderboard")

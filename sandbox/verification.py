@@ -1,0 +1,80 @@
+"""`linbench verify`: does the ledger hold, is the source the submitted one, does the checkpoint score the same?"""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from harness import stages
+from harness.launch import exclusive
+from harness.profiles import load_profile
+from harness.run_config import RunConfig
+from sandbox.conditions import open_data
+from sandbox.errors import MachineFault, RunFailed
+from sandbox.figures import best_test, number
+from sandbox.locks import cannot_write
+from sandbox.report import Facts, Heading, Report
+from sandbox.session import Session
+from sandbox.state import SessionState, TestState
+
+TOLERANCE = {"cpu": 1e-4, "cuda": 5e-3}
+"""Nats a token by which two scorings of one checkpoint may differ: kernels may choose another order of sums."""
+
+
+def verify_session(session: Session) -> Report:
+    """Check the chain, then the submitted test's (else the best test's) source and score.
+
+    Raises LedgerDamaged for a broken chain, RunFailed for a source or score that is not the recorded one.
+    """
+    state = session.read()
+    facts = [("ledger", f"{state.seq} events, the chain holds")]
+    test = state.tests[state.submitted] if state.submitted is not None else best_test(state)
+    if test is None:
+        facts.append(("score", "no test is done yet"))
+    else:
+        facts += _verify_test(session, state, test)
+    data = {"session": state.start.session, "events": state.seq, "verified": dict(facts)}
+    return Report(data, (Heading(f"OK: session {state.start.session} is what its ledger says."), Facts(tuple(facts))))
+
+
+def _verify_test(session: Session, state: SessionState, test: TestState) -> list[tuple[str, str]]:
+    folder = session.folder.test(test.number)
+    if not folder.source.is_file() or not folder.checkpoint.is_file():
+        raise MachineFault(f"{folder.root} has lost its source or its checkpoint.", run=f"linbench runs {test.number}")
+    sha256 = hashlib.sha256(folder.source.read_bytes()).hexdigest()
+    if sha256 != test.source_sha256:
+        raise RunFailed(
+            f"{folder.source} is not the tested source: its sha256 is {sha256}, the ledger says {test.source_sha256}.",
+            run=f"linbench runs {test.number}",
+        )
+    recorded = (test.metrics or {})["val_loss"]
+    again = _score_again(session, test)
+    allowed = TOLERANCE[test.config["device"]]
+    if abs(again - recorded) > allowed:
+        raise RunFailed(
+            f"Test {test.number} scores {number(again)} again, but the ledger says {number(recorded)} "
+            f"(they may differ by {allowed:g}).",
+            run=f"linbench runs {test.number}",
+        )
+    return [
+        ("source", f"test {test.number}, sha256 {sha256}"),
+        ("val_loss", f"{number(again)} again, {number(recorded)} recorded, within {allowed:g}"),
+    ]
+
+
+def _score_again(session: Session, test: TestState) -> float:
+    """Score the checkpoint once more, with a run config rebuilt from the ledger."""
+    folder, profile = session.folder.test(test.number), load_profile(test.profile)
+    config, data = msgspec.convert(test.config, RunConfig), open_data(profile)
+    try:
+        with exclusive(folder.lock) as lock, tempfile.TemporaryDirectory(prefix=".verify-", dir=folder.root) as name:
+            stages.write_run_config(folder, config, data)
+            report = stages.run_scoring(folder, config, profile, lock, Path(name) / "scores.json")
+    except stages.MissingReport as missing:
+        raise MachineFault(f"the scoring did not start: {missing.fault.message}", run="linbench verify") from missing
+    except OSError as error:
+        raise cannot_write(folder.root, error) from error
+    if report.error is not None:
+        raise RunFailed(f"the checkpoint cannot be scored: {report.error}", run=f"linbench runs {test.number}")
+    return report.metrics["val_loss"]
