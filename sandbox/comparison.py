@@ -4,7 +4,7 @@ import difflib
 from typing import Any
 
 from sandbox.document import split_lines
-from sandbox.figures import ABSENT, fact, number, visible_metrics
+from sandbox.figures import ABSENT, fact, number, short, visible_metrics
 from sandbox.report import Block, Code, Heading, Paragraph, Report, Table
 from sandbox.state import SessionState, TestState
 from sandbox.summary import describe_test, find_test
@@ -66,17 +66,23 @@ def _table(state: SessionState, a: TestState, b: TestState) -> Table:
     for name in dict.fromkeys([*left, *right]):
         cells = [number(metrics[name]) if name in metrics else ABSENT for metrics in (left, right)]
         rows.append((name, cells[0], cells[1], _verdict(state, name, differences.get(name))))
-    for name in dict.fromkeys([*(a.facts or {}), *(b.facts or {})]):
+    for name in _measured(a, b):
         cells = [_fact(test, name) for test in (a, b)]
         rows.append((name.replace("_", " "), cells[0], cells[1], ""))
     return Table(columns, tuple(rows), frozenset(columns[1:3]))
+
+
+def _measured(*tests: TestState) -> list[str]:
+    """The facts that are numbers, and which data they come from."""
+    facts = {name: value for test in tests for name, value in (test.facts or {}).items()}
+    return [name for name, value in facts.items() if isinstance(value, int | float) or name == "data_sha256"]
 
 
 def _fact(test: TestState, name: str) -> str:
     facts: dict[str, Any] = test.facts or {}
     if name not in facts:
         return ABSENT
-    return fact(name, facts[name])[:12] if name.endswith("sha256") else fact(name, facts[name])
+    return short(facts[name]) if name == "data_sha256" else fact(name, facts[name])
 
 
 def _verdict(state: SessionState, name: str, difference: float | None) -> str:

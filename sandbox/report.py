@@ -44,7 +44,7 @@ class Code:
     """Text whose line ends and indentation count."""
 
     text: str
-    language: Literal["diff", "markdown", "pytb", "text"] = "text"
+    language: Literal["diff", "markdown", "text"] = "text"
 
 
 Block = Heading | Paragraph | Facts | Table | Code

@@ -151,25 +151,22 @@ def describe_test(state: SessionState, test: TestState) -> dict[str, Any]:
     }
 
 
-def run_report(state: SessionState, number: int, curve: Sequence[Evaluation] = (), traceback: str = "") -> Report:
-    """One test in full, with its loss curve and, for a test that failed, the end of the agent's own traceback.
+def run_report(state: SessionState, number: int, curve: Sequence[Evaluation] = ()) -> Report:
+    """One test in full, with its loss curve and, where it failed, why and where in the agent's script.
 
     Raises UsageError for a test that there is not.
     """
     test = find_test(state, number)
+    facts = dict(test.facts or {})
+    message, traceback = facts.pop("message", test.detail), facts.pop("traceback", "")
     blocks: list[Block] = [Heading(f"Test {number} of {state.start.session}: {_status(state, test)}")]
-    blocks.append(Facts((*_metric_facts(state, test), *_curve_facts(curve), *_run_facts(test))))
+    blocks.append(Facts((*_metric_facts(state, test), *_curve_facts(curve), *_run_facts(test, facts))))
     if test.reason:
-        blocks.append(Paragraph(": ".join(filter(None, [test.reason, test.detail]))))
+        blocks.append(Paragraph(": ".join(filter(None, [test.reason, message]))))
     if traceback:
-        blocks.append(Code(traceback, "pytb"))
-    data = {
-        "session": state.start.session,
-        **describe_test(state, test),
-        "curve": msgspec.to_builtins(curve),
-        "traceback": traceback,
-    }
-    return Report(data, tuple(blocks))
+        blocks.append(Code(traceback))
+    described = describe_test(state, test)
+    return Report({"session": state.start.session, **described, "curve": msgspec.to_builtins(curve)}, tuple(blocks))
 
 
 def _metric_facts(state: SessionState, test: TestState) -> list[tuple[str, str]]:
@@ -191,8 +188,7 @@ def _curve_facts(curve: Sequence[Evaluation]) -> list[tuple[str, str]]:
     return [("loss curve", f"{sparkline(losses)}  {span}")]
 
 
-def _run_facts(test: TestState) -> list[tuple[str, str]]:
-    facts = test.facts or {}
+def _run_facts(test: TestState, facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("profile", f"{test.profile}, seed {test.seed}"),
         ("began", day(test.began)),

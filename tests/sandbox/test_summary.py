@@ -7,7 +7,7 @@ import pytest
 
 from harness.metrics import Evaluation
 from sandbox.errors import UsageError
-from sandbox.events import Edit, Event, Refund, Submit
+from sandbox.events import Commit, Edit, Event, Refund, Submit
 from sandbox.state import SessionState
 from sandbox.summary import next_commands, run_report, status_report
 
@@ -89,13 +89,22 @@ def test_run_shows_metrics_curve_and_facts(play: Play, run_test: RunTest) -> Non
     assert [point["val_loss"] for point in report.data["curve"]] == [3.0, 1.6, 1.0]
 
 
-def test_failed_run_shows_why(play: Play, run_test: RunTest) -> None:
-    """The reason and the end of the agent's own traceback are part of the reply."""
-    report = run_report(play(*run_test(1, "a = 2\n", None)), 1, (), 'line 4, in f\n    x = y\nNameError: "y"\n')
+def test_failed_run_shows_why_and_where(play: Play, run_test: RunTest) -> None:
+    """The reason, its explanation and the agent's own lines of the traceback are part of the reply."""
+    traceback = "  toys/toy.py, line 4, in f\n    x = y"
+    facts = {"steps": 20, "message": "name 'y' is not defined", "traceback": traceback}
+    *begun, _ = run_test(1, "a = 2\n", None)
+    report = run_report(play(*begun, Commit(1, "failed", "error", {}, facts)), 1)
     assert "failed" in report.text().splitlines()[0]
-    assert "the training loss became nan" in report.text()
-    assert '    x = y\nNameError: "y"' in report.text()
-    assert report.data["traceback"].startswith("line 4")
+    assert f"error: name 'y' is not defined\n\n{traceback}" in report.text()
+    assert report.text().count("not defined") == 1
+    assert report.data["facts"] == facts
+
+
+def test_refunded_run_shows_what_the_machine_did(play: Play, run_test: RunTest) -> None:
+    """A refund names the fault."""
+    state = play(*run_test(1, "a = 2\n", None)[:2], Refund(1, "disk full", "0 bytes were free", resumable=False))
+    assert "disk full: 0 bytes were free" in run_report(state, 1).text()
 
 
 def test_unknown_test_names_those_that_there_are(play: Play, run_test: RunTest) -> None:
