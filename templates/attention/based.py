@@ -68,4 +68,4 @@ class CausalSelfAttention(nn.Module):
         y = F.scaled_dot_product_attention(
             q.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2), attn_mask=mask_Xwu, dropout_p=dropout
         )
-        return y.view(B, H, N, w, d)
+        return y.reshape(B, H, N, w, d)

@@ -41,7 +41,7 @@ class CausalSelfAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         mask_Xwu = self.window_mask(q.shape[2], q.device).repeat(H, 1, 1)
         y_BXwd = F.scaled_dot_product_attention(q_BXwd, k_BXud, v_BXud, attn_mask=mask_Xwu, dropout_p=dropout)
-        return y_BXwd.view(B, H, -1, d)[:, :, :T]
+        return y_BXwd.reshape(B, H, -1, d)[:, :, :T]
 
     def window_mask(self, n_block, device):
         """Which of 2 w keys (previous block, own block) each query of each block may read: (blocks, w, 2 w)."""

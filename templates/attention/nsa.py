@@ -8,8 +8,8 @@ class CausalSelfAttention(nn.Module):
     Scores against the mean key of each whole past block are an attention of their own and also rank the blocks; each
     token then reads the best blocks token by token (always the first, its own and the one before). Heads come in
     groups of 16 that share keys, values and choice; all heads together are twice as wide as the model, FLA's ratio.
-    The paper's sizes (16 blocks of 64, window 512) would cover 1024 tokens whole, so here they are smaller. On a GPU
-    blocks run in FLA's kernel, elsewhere in torch.
+    The paper's sizes (16 blocks of 64, window 512) would cover 1024 tokens whole, so here they are smaller. Blocks run
+    in FLA's kernel; the window is written out, since FLA's would need another package.
 
     formula: y_t = g1 att(q_t, mean keys of past blocks) + g2 att(q_t, the 8 best blocks of 32) + g3 att(q_t, last 64),
         g = sigmoid(W_g x_t) for each head, q and k rotated by their position
@@ -43,8 +43,7 @@ class CausalSelfAttention(nn.Module):
         k_BTGd, v_BTGd = self.c_key_value(x_BTC).unflatten(2, (2 * self.n_group, self.head_dim)).chunk(2, dim=2)
         q, k, v = q_BTQd, self.rotate(k_BTGd), v_BTGd.contiguous()
         mean_BTQ, best_BTQ, near_BTQ = torch.sigmoid(self.gate(x_BTC)).chunk(3, dim=2)
-        far = parallel_nsa if x_BTC.is_cuda else self.read_blocks
-        y_BTQd = far(q, k, v, mean_BTQ, best_BTQ, block_counts=self.n_selected, block_size=self.block)
+        y_BTQd = parallel_nsa(q, k, v, mean_BTQ, best_BTQ, block_counts=self.n_selected, block_size=self.block)
         y_BTQd = y_BTQd + near_BTQ[..., None] * self.slide(q, k, v)
         return self.resid_dropout(self.c_proj(y_BTQd.flatten(2)))
 
@@ -56,42 +55,6 @@ class CausalSelfAttention(nn.Module):
         cos_T1p, sin_T1p = angle_T1p.cos().to(x_BTHd.dtype), angle_T1p.sin().to(x_BTHd.dtype)
         left, right = x_BTHd.chunk(2, dim=-1)
         return torch.cat((left * cos_T1p - right * sin_T1p, left * sin_T1p + right * cos_T1p), dim=-1)
-
-    def read_blocks(self, q_BTQd, k_BTGd, v_BTGd, mean_BTQ, best_BTQ, block_counts, block_size):
-        """Attention over block means and over the best blocks, each times its gate; FLA's signature."""
-        T, d = q_BTQd.shape[1], q_BTQd.shape[3]
-        q_BGTnd = q_BTQd.unflatten(2, (self.n_group, -1)).transpose(1, 2) * d**-0.5
-        # zeros complete the last block; its mean is never read, and the tokens they stand for lie in the future
-        k, v = (F.pad(u.transpose(1, 2), (0, 0, 0, -T % block_size)) for u in (k_BTGd, v_BTGd))
-        k_BGNbd, v_BGNbd = (u.unflatten(2, (-1, block_size)) for u in (k, v))
-        time_T = torch.arange(T, device=k.device)
-        number_N = torch.arange(k_BGNbd.shape[2], device=k.device)
-        past_TN = (number_N + 1) * block_size - 1 <= time_T[:, None]
-        score_BGTnN = q_BGTnd @ k_BGNbd.mean(3)[:, :, None].mT
-        weight_BGTnN = self.masked_softmax(score_BGTnN, past_TN[:, None])
-        y_mean = weight_BGTnN @ v_BGNbd.mean(3)[:, :, None]
-        own_T1 = time_T[:, None] // block_size
-        fixed_TN = (number_N == 0) | (number_N == own_T1) | (number_N == own_T1 - 1)
-        rank_BGTN = weight_BGTnN.detach().mean(3).masked_fill(~past_TN, -1.0).masked_fill(fixed_TN, 2.0)
-        best = rank_BGTN.topk(min(block_counts, len(number_N)), dim=3)
-        y_best = self.read_best(q_BGTnd, k_BGNbd, v_BGNbd, best.indices, best.values >= 0)
-        y_mean, y_best = (u.transpose(1, 2).flatten(2, 3) for u in (y_mean, y_best))
-        return mean_BTQ[..., None] * y_mean + best_BTQ[..., None] * y_best
-
-    def read_best(self, q_BGTnd, k_BGNbd, v_BGNbd, block_BGTS, valid_BGTS):
-        """Attention of every token over the tokens of its own choice of blocks."""
-        B, G, _, b, _ = k_BGNbd.shape
-        batch, group = torch.arange(B, device=k_BGNbd.device), torch.arange(G, device=k_BGNbd.device)
-        where = (batch[:, None, None, None], group[:, None, None], block_BGTS)
-        k_BGTud, v_BGTud = k_BGNbd[where].flatten(3, 4), v_BGNbd[where].flatten(3, 4)
-        time_T11 = torch.arange(q_BGTnd.shape[2], device=k_BGNbd.device)[:, None, None]
-        key_BGTSb = block_BGTS[..., None] * b + torch.arange(b, device=k_BGNbd.device)
-        mask_BGTu = ((key_BGTSb <= time_T11) & valid_BGTS[..., None]).flatten(3)
-        return self.masked_softmax(q_BGTnd @ k_BGTud.mT, mask_BGTu[:, :, :, None]) @ v_BGTud
-
-    def masked_softmax(self, score, mask):
-        """Softmax over the places that the mask allows; zero everywhere for a row that allows none."""
-        return score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(-1) * mask
 
     def slide(self, q_BTQd, k_BTGd, v_BTGd):
         """Softmax attention over the last w tokens, by blocks: each against itself and the block before."""
@@ -106,5 +69,5 @@ class CausalSelfAttention(nn.Module):
         exists_N1u = torch.arange(N, device=q.device)[:, None, None] * w + key_u >= w
         mask_Xyu = ((past_wu >= 0) & (past_wu < w) & exists_N1u).repeat(G, self.share, 1)
         y_BXyd = F.scaled_dot_product_attention(q_BXyd, k_BXud, v_BXud, attn_mask=mask_Xyu)
-        y = y_BXyd.view(B, G, N, self.share, w, d).permute(0, 2, 4, 1, 3, 5).reshape(B, N * w, -1, d)
+        y = y_BXyd.reshape(B, G, N, self.share, w, d).permute(0, 2, 4, 1, 3, 5).reshape(B, N * w, -1, d)
         return y[:, :T]

@@ -62,7 +62,7 @@ class CausalSelfAttention(nn.Module):
         mask_Xbu = self.block_mask(blocks_HNA).flatten(0, 1)
         dropout = self.dropout if self.training else 0.0
         y_BXbd = F.scaled_dot_product_attention(q_BXbd, k_BXud, v_BXud, attn_mask=mask_Xbu, dropout_p=dropout)
-        return y_BXbd.view(B, H, -1, d)[:, :, :T]
+        return y_BXbd.reshape(B, H, -1, d)[:, :, :T]
 
     def block_mask(self, blocks_HNA):
         """Which gathered keys each query may read: (heads, blocks, queries of a block, gathered keys)."""

@@ -17,6 +17,17 @@ pytestmark = [
 Build = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _skip_what_fla_refuses(request: pytest.FixtureRequest) -> None:
+    """FLA raises for decays that depend on the token, per head, on Hopper GPUs with Triton 3.4 up to 3.7.0."""
+    import triton
+
+    version = tuple(int(part) for part in triton.__version__.split("+")[0].split(".")[:3])
+    refused = (3, 4, 0) <= version < (3, 7, 1) and torch.cuda.get_device_capability()[0] == 9
+    if refused and request.node.callspec.params["key"] in {"gated_deltanet", "gated_deltaproduct"}:
+        pytest.skip(f"FLA has no correct backward kernel for it on this GPU with Triton {triton.__version__}")
+
+
 def gradients(module: nn.Module, x_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Output and input gradient in fp32 on the CPU; a GPU computes under bf16 autocast."""
     x_BTC = x_BTC.clone().requires_grad_()
@@ -63,18 +74,3 @@ def test_trains_at_full_width(build: Build, key: str) -> None:
     gib = torch.cuda.max_memory_allocated() / 2**30
     print(f"{key} B=8 T=1024 C=1024: {start.elapsed_time(end):.1f} ms forward and backward, {gib:.1f} GiB")
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in module.parameters())
-
-
-def test_both_paths_of_nsa_read_the_same_blocks(build: Build) -> None:
-    """FLA's kernel and the torch path agree in fp32 on the same tensors, where blocks are left out."""
-    from fla.ops.nsa import parallel_nsa
-
-    module = build("nsa", sizes={"n_embd": 256}).cuda()
-    generator = torch.Generator("cuda").manual_seed(0)
-    q, k, v = (torch.randn(2, 500, heads, 32, device="cuda", generator=generator) for heads in (16, 1, 1))
-    gates = torch.rand(2, 2, 500, 16, device="cuda", generator=generator)
-    sizes = {"block_counts": module.n_selected, "block_size": module.block}
-    ours, theirs = module.read_blocks(q, k, v, *gates, **sizes), parallel_nsa(q, k, v, *gates, **sizes)
-    error = ((ours - theirs).square().mean() / theirs.square().mean()).sqrt().item()
-    print(f"nsa blocks: relative error {error:.2e}")
-    assert error < 0.02
