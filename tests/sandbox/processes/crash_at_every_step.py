@@ -49,7 +49,7 @@ def die_at(step: int) -> None:
         count()
         return half + real_write(handle, data[half:])
 
-    for name in ("mkdir", "fsync", "replace", "rename"):
+    for name in ("fsync", "replace", "rename"):
         stop_before(name)
     os.write = write_by_halves
 
