@@ -75,8 +75,12 @@ def _make(
 
 
 def _source(entry: Entry, given: list[Path] | None) -> Source:
+    if given and (hub := hub_name(given)):
+        if not hub_reachable():
+            raise DataError(f"{str(given[0])!r} is no file or folder here, and the hub cannot be reached.")
+        return hub
     if given:
-        return hub_name(given) or find_files(given, entry.wants, entry.patterns)
+        return find_files(given, entry.wants, entry.patterns)
     if entry.hub is None or not hub_reachable():
         raise missing(entry.name)
     return HubSource(*entry.hub)

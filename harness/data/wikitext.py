@@ -13,7 +13,7 @@ import msgspec
 from harness.data.errors import DataError
 
 LINES_FILE, PAGES_FILE = "test.txt", "test.jsonl"
-_TITLE = re.compile(r" = (?!= ).* (?<! =) = ?")
+_TITLE = re.compile(r" = (?!=).*(?<! =) = ?")
 
 
 def raw_lines(file: BinaryIO, path: Path) -> Iterator[str]:
