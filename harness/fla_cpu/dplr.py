@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness.fla_cpu.layout import from_chunks, state_from_groups, state_to_groups, to_chunks
 from harness.fla_cpu.precision import full_precision, promote
-from harness.fla_cpu.vector_decay import CHUNK, pairwise_decay
+from harness.fla_cpu.vector_decay import CHUNK, decayed_scores
 
 
 @full_precision
@@ -38,10 +38,8 @@ def diagonal_plus_low_rank(
     cumulative_NGCK = g_NGCK.cumsum(-2)
     before_NGCK = cumulative_NGCK - g_NGCK
     last_NG1K = cumulative_NGCK[..., -1:, :]
-    read = pairwise_decay(cumulative_NGCK, cumulative_NGCK, 1) * q_NGCK.unsqueeze(-2)
-    recall = pairwise_decay(before_NGCK, cumulative_NGCK, 0) * a_NGCK.unsqueeze(-2)
-    scores_qk, scores_qb = (read * k_NGCK.unsqueeze(-3)).sum(-1), (read * b_NGCK.unsqueeze(-3)).sum(-1)
-    scores_ak, scores_ab = (recall * k_NGCK.unsqueeze(-3)).sum(-1), (recall * b_NGCK.unsqueeze(-3)).sum(-1)
+    scores_qk, scores_qb = decayed_scores(q_NGCK, cumulative_NGCK, (k_NGCK, b_NGCK), cumulative_NGCK, 1)
+    scores_ak, scores_ab = decayed_scores(a_NGCK, before_NGCK, (k_NGCK, b_NGCK), cumulative_NGCK, 0)
     right = torch.cat((scores_ak @ v_NGCV, a_NGCK * before_NGCK.exp()), -1)
     solved = torch.linalg.solve_triangular(-scores_ab, right, upper=False, unitriangular=True)
     new_NGCV, start_NGCK = solved.split((v.shape[-1], k.shape[-1]), -1)

@@ -1,11 +1,13 @@
 """Linear attention whose state decays by one number a key channel: gated linear attention, HGRN2.
 
 S_t = Diag(exp(g_t)) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t (Yang et al. 2023, arXiv:2312.06635). Splitting
-exp(G_i - G_j) into exp(G_i) exp(-G_j) overflows when the decay is strong, so differences are taken first, on chunks of
+exp(G_i - G_j) into exp(G_i) exp(-G_j) overflows when the decay is strong: there differences are taken first, on chunks of
 16 positions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +16,8 @@ from harness.fla_cpu.layout import from_chunks, state_from_groups, state_to_grou
 from harness.fla_cpu.precision import full_precision, promote
 
 CHUNK = 16
+# Largest |log decay| over a chunk for which both factors keep the precision of float32.
+SPLIT_LIMIT = 20.0
 
 
 def pairwise_decay(query_cumulative: Tensor, key_cumulative: Tensor, diagonal: int) -> Tensor:
@@ -22,6 +26,22 @@ def pairwise_decay(query_cumulative: Tensor, key_cumulative: Tensor, diagonal: i
     size = difference.shape[-2]
     future = torch.ones(size, size, dtype=torch.bool, device=difference.device).triu(diagonal)
     return difference.masked_fill(future.unsqueeze(-1), -torch.inf).exp()
+
+
+def decayed_scores(
+    queries: Tensor, query_cumulative: Tensor, keys: Sequence[Tensor], key_cumulative: Tensor, diagonal: int
+) -> list[Tensor]:
+    """Return sum over k of q_ik k_jk exp(Gq_ik - Gk_jk) for j <= i + diagonal - 1 and 0 elsewhere, for each of `keys`.
+
+    Everything is (..., C, K), a score matrix (..., C, C). A weak decay is split into two factors, which makes this a matrix
+    product; a strong one would overflow there.
+    """
+    bounds = (*query_cumulative.detach().aminmax(), *key_cumulative.detach().aminmax())
+    if all(abs(bound.item()) <= SPLIT_LIMIT for bound in bounds):
+        left, right = queries * query_cumulative.exp(), (-key_cumulative).exp().transpose(-1, -2)
+        return [(left @ (key.transpose(-1, -2) * right)).tril(diagonal - 1) for key in keys]
+    weighted = queries.unsqueeze(-2) * pairwise_decay(query_cumulative, key_cumulative, diagonal)
+    return [(weighted * key.unsqueeze(-3)).sum(-1) for key in keys]
 
 
 @full_precision
@@ -45,8 +65,7 @@ def vector_decay_attention(
     q_NGCK, k_NGCK, v_NGCV, g_NGCK = (to_chunks(x, size) for x in (q, k, v, g))
     cumulative_NGCK = g_NGCK.cumsum(-2)
     last_NG1K = cumulative_NGCK[..., -1:, :]
-    decay_NGCCK = pairwise_decay(cumulative_NGCK, cumulative_NGCK, 1)
-    scores_NGCC = (q_NGCK.unsqueeze(-2) * k_NGCK.unsqueeze(-3) * decay_NGCCK).sum(-1)
+    (scores_NGCC,) = decayed_scores(q_NGCK, cumulative_NGCK, (k_NGCK,), cumulative_NGCK, 1)
     within_NGCV = scores_NGCC @ v_NGCV
     q_NGCK = q_NGCK * cumulative_NGCK.exp()
     updates_NGKV = (k_NGCK * (last_NG1K - cumulative_NGCK).exp()).transpose(-1, -2) @ v_NGCV
