@@ -52,8 +52,10 @@ class _Walk:
             return
         old_start = self.old.place(old_span.first, old_span.first_column)
         new_start = self.new.place(new_span.first, new_span.first_column)
-        if type(old) is not type(new) or old_start != new_start or not self._ends_alike(old, old_span, new_span):
+        if type(old) is not type(new) or old_start != new_start:
             raise self._changed(old, new)
+        if not self._ends_alike(old, old_span, new_span):
+            raise self._ends_elsewhere(new, new_span)
         self._compare_decorators(old, new)
         if self._is_mixed(self.old, old_span) or self._is_mixed(self.new, new_span):
             self._enter(old, new)
@@ -142,6 +144,16 @@ class _Walk:
         if new_span is not None and not self.new.is_frozen(new_span.first):
             return self._captured(new)
         return self._lost(old)
+
+    def _ends_elsewhere(self, new: ast.AST, span: _Span) -> EditRefused:
+        if not self.new.is_frozen(span.first):
+            return self._captured(new)
+        return EditRefused(
+            f"The read-only {_called(new)} that begins at line {span.first} would end at line {span.last}, not "
+            "where the template ends it. Keep the region's indentation, and close what it opens.",
+            line=span.last,
+            column=1,
+        )
 
     def _captured(self, new: ast.AST) -> EditRefused:
         span = _span_of(new)

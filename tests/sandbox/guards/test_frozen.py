@@ -261,7 +261,8 @@ def _frozen_statements(document: Document) -> set[tuple[object, ...]]:
             for number, lines in enumerate(document.segment_ranges[0::2]):
                 if position.start.line in lines and position.end.line in lines:
                     bare = node.with_changes(leading_lines=()) if hasattr(node, "leading_lines") else node
-                    code = wrapper.module.code_for_node(bare)
+                    code = wrapper.module.code_for_node(bare).rstrip()  # comments of the region may trail it
+                    code = "\n".join(code.split("\n")[: position.end.line - position.start.line + 1])
                     found.add((number, position.start.line - lines.first, code, *_kinds_around(node, parents)))
     return found
 
