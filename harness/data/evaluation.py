@@ -56,7 +56,7 @@ def _from_hub(entry: Entry) -> FileSet:
     if entry.hub is None or not hub_reachable():
         raise missing(entry.name)
     split = next(iter(_PATTERNS[entry.name]))
-    source = HubSource(*entry.hub, split=split)
+    source = HubSource(*entry.hub, split=split).pinned()
     contents = _contents(entry, split, source.rows(), source.path)
     return FileSet("evaluation", "jsonl", source.identify(), {split: contents})
 

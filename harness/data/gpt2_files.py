@@ -39,7 +39,7 @@ def gpt2_tokenizer(source: Sequence[Path]) -> BpeTokenizer:
 def find_gpt2(entry: Entry, given: list[Path] | None) -> FileSet:
     """What `linbench data prepare gpt2` keeps: the two files, checked, from a source folder or the hub."""
     if given:
-        found = next((files for path in given if (files := _files_in(path))), None)
+        found = next((files for folder in _near(given) if (files := _files_in(folder))), None)
         if found is None:
             raise DataError(f"{', '.join(map(str, given))} does not hold {WANTS}. They are at {WHERE}.")
     else:

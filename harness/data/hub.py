@@ -36,10 +36,21 @@ class HubSource(msgspec.Struct, frozen=True):
     path: str
     config: str | None = None
     split: str = "train"
+    revision: str | None = None
+    """Commit of the data set; None in a folder."""
+
+    def pinned(self) -> "HubSource":
+        """The source at the commit that is newest now. Raises DataError where the hub does not give it."""
+        from huggingface_hub import HfApi
+
+        try:
+            return msgspec.structs.replace(self, revision=HfApi().dataset_info(self.path).sha)
+        except Exception as error:  # the client's exceptions come from three libraries
+            raise DataError(f"the hub does not give the data set {self.path!r}: {error}") from error
 
     def identify(self) -> tuple[SourceFile, ...]:
         name = f"hf://datasets/{self.path}" + (f":{self.config}" if self.config else "") + f"/{self.split}"
-        return (SourceFile(name, self._revision()),)
+        return (SourceFile(name, self.revision or ""),)
 
     def read(self, position: Position = None) -> "HubReader":
         stream = self._stream()
@@ -52,27 +63,18 @@ class HubSource(msgspec.Struct, frozen=True):
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of the split in order, all columns."""
-        yield from self._stream()
+        yield from _unbroken(self._stream(), self.path)
 
     def with_blocks(self, characters: int) -> "HubSource":
         return self
-
-    def _revision(self) -> str:
-        if Path(self.path).is_dir():
-            return ""
-        from huggingface_hub import HfApi
-
-        try:
-            return HfApi().dataset_info(self.path).sha or ""
-        except Exception as error:  # the client's exceptions come from three libraries
-            raise DataError(f"the hub does not give the data set {self.path!r}: {error}") from error
 
     def _stream(self) -> Any:
         import datasets  # type: ignore[import-untyped]
 
         try:
-            revision = self._revision() or None
-            stream = datasets.load_dataset(self.path, self.config, split=self.split, streaming=True, revision=revision)
+            stream = datasets.load_dataset(
+                self.path, self.config, split=self.split, streaming=True, revision=self.revision
+            )
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"the data set {self.path!r} cannot be streamed: {error}") from error
         return stream
@@ -91,13 +93,27 @@ class HubReader:
         return self.stream.state_dict()
 
     def __iter__(self) -> Iterator[str]:
-        for number, row in enumerate(self.stream, 1):
+        for number, row in enumerate(_unbroken(self.stream, self.path), 1):
             if not isinstance(row.get("text"), str):
                 raise DataError(
                     f"{self.path}, row {number} of this pass: 'text' is {row.get('text')!r:.60}, no string."
                 )
             if row["text"] and not row["text"].isspace():
                 yield row["text"]
+
+
+def _unbroken(stream: Any, path: str) -> Iterator[dict[str, Any]]:
+    rows = iter(stream)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except Exception as error:  # a lost connection surfaces as an exception of any of four libraries
+            raise DataError(
+                f"the stream of {path!r} broke off: {error}. Finished shards are kept; run the same command again."
+            ) from error
+        yield row
 
 
 def hub_name(given: list[Path]) -> HubSource | None:

@@ -78,12 +78,12 @@ def _source(entry: Entry, given: list[Path] | None) -> Source:
     if given and (hub := hub_name(given)):
         if not hub_reachable():
             raise DataError(f"{str(given[0])!r} is no file or folder here, and the hub cannot be reached.")
-        return hub
+        return hub.pinned()
     if given:
         return find_files(given, entry.wants, entry.patterns)
     if entry.hub is None or not hub_reachable():
         raise missing(entry.name)
-    return HubSource(*entry.hub)
+    return HubSource(*entry.hub).pinned()
 
 
 def _same(existing: Manifest, sources: tuple[SourceFile, ...], spec: str) -> Manifest:
@@ -126,7 +126,9 @@ def _faults_explained(root: Path, again: str) -> Iterator[None]:
                 "LINBENCH_DATA to a larger disk, then run the same command again.",
                 run=again,
             ) from error
-        raise DataError(f"{error.filename or root}: {error.strerror or error}.", run=again) from error
+        if error.filename is None:
+            raise
+        raise DataError(f"{error.filename}: {error.strerror}.", run=again) from error
 
 
 def _command(name: str, source: list[Path] | None, tokenizer: str | None) -> str:

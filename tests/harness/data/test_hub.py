@@ -36,6 +36,9 @@ def test_a_stream_goes_on_from_any_position(root: Path, hub_folder: Path, docume
             next(texts)
         position = json.loads(json.dumps(reader.position))
         assert list(source.read(position)) == everything[stop:]
+    reader = source.read()
+    assert list(reader) == everything
+    assert list(source.read(reader.position)) == []
 
 
 def test_a_stream_gives_the_data_set_of_the_same_files(root: Path, hub_folder: Path) -> None:
