@@ -2,13 +2,13 @@
 
 import ast
 import sys
-import textwrap
 from collections.abc import Mapping
 from typing import NoReturn
 
 from sandbox.document import Document, LineRange
 from sandbox.errors import EditRefused, nearest
 from sandbox.schema import OverrideKey
+from sandbox.syntax import syntax_tree
 
 NAME = "CONFIG_OVERRIDES"
 Value = float | int | bool | str
@@ -32,8 +32,7 @@ class _Reader:
     def __init__(self, lines: LineRange, content: str, allowed: Mapping[str, OverrideKey]) -> None:
         self.lines = lines
         self.allowed = allowed
-        self.text = textwrap.dedent(content)
-        self.indent = _indent(content) - _indent(self.text)
+        self.content = content
 
     def read(self) -> dict[str, Value]:
         dictionary = self._dictionary()
@@ -46,13 +45,7 @@ class _Reader:
         return values
 
     def _dictionary(self) -> ast.Dict:
-        try:
-            statements = ast.parse(self.text).body
-        except SyntaxError as error:
-            line, column = self.lines.first + (error.lineno or 1) - 1, (error.offset or 1) + self.indent
-            raise EditRefused(
-                f"{NAME} would not parse: line {line}, column {column}: {error.msg}.", line=line, column=column
-            ) from None
+        statements = self._statements()
         if not statements:
             raise EditRefused(
                 f"The region must hold one statement, `{NAME} = {{...}}`; an empty dictionary changes nothing.",
@@ -66,6 +59,24 @@ class _Reader:
         if not isinstance(first.value, ast.Dict):
             self._refuse(first.value, f"{NAME} must be a literal dictionary, `{{...}}`")
         return first.value
+
+    def _statements(self) -> list[ast.stmt]:
+        """The region's statements, with the line numbers of the whole script."""
+        code = [line for line in self.content.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+        indented = bool(code) and code[0][0].isspace()
+        above = self.lines.first - 1 - indented
+        try:
+            tree = syntax_tree("if 1:\n" * indented + self.content)
+        except SyntaxError as error:
+            line, column = above + (error.lineno or 1), error.offset or 1
+            raise EditRefused(
+                f"{NAME} would not parse: line {line}, column {column}: {error.msg}.", line=line, column=column
+            ) from None
+        ast.increment_lineno(tree, above)
+        if not indented:
+            return tree.body
+        assert isinstance(tree.body[0], ast.If)
+        return [*tree.body[0].body, *tree.body[0].orelse, *tree.body[1:]]
 
     def _key(self, key: ast.expr | None, value: ast.expr) -> str:
         if key is None:
@@ -100,14 +111,8 @@ class _Reader:
             self._refuse(node, f"The value of {name!r} must be {' and '.join(bounds)}, not {value!r}")
 
     def _refuse(self, node: ast.AST, reason: str) -> NoReturn:
-        line = self.lines.first + int(getattr(node, "lineno", 1)) - 1
-        column = int(getattr(node, "col_offset", 0)) + 1 + self.indent
+        line, column = int(getattr(node, "lineno", self.lines.first)), int(getattr(node, "col_offset", 0)) + 1
         raise EditRefused(f"{NAME}: line {line}, column {column}: {reason}.", line=line, column=column)
-
-
-def _indent(text: str) -> int:
-    lines = [line for line in text.split("\n") if line.strip()]
-    return min((len(line) - len(line.lstrip()) for line in lines), default=0)
 
 
 def _sets_name(node: ast.Assign) -> bool:

@@ -8,12 +8,12 @@ enters only the nodes that hold both frozen text and regions ("mixed").
 """
 
 import ast
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sandbox.errors import EditRefused
 from sandbox.guards.script import Script
+from sandbox.syntax import syntax_tree
 
 Pair = tuple[ast.AST, ast.AST]
 """A node of the template and the same node of the edited file."""
@@ -236,10 +236,8 @@ def _refuse_continuations(new: Script) -> None:
 
 def _parses(text: str) -> bool:
     """Whether a text parses; a `$` is an error everywhere but in comments and strings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except SyntaxError:
-            return False
+    try:
+        syntax_tree(text)
+    except SyntaxError:
+        return False
     return True

@@ -1,13 +1,13 @@
 """Guard: the whole file parses, for libcst as for the Python that will run it."""
 
 import ast
-import warnings
 
 import libcst
 
 from sandbox.document import Document, Frame
 from sandbox.errors import EditRefused
 from sandbox.guards.script import Script
+from sandbox.syntax import syntax_tree, without_warnings
 
 _MAX_DEPTH = 900
 """Deepest nesting of a syntax tree; deeper ones would overrun the C stack of a parser on some Python versions."""
@@ -15,10 +15,7 @@ _MAX_DEPTH = 900
 
 def parse_template(frame: Frame) -> Script:
     """The untouched script, which is known to parse."""
-    original = Document.original(frame)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Script(original, ast.parse(original.text))
+    return Script(Document.original(frame), syntax_tree(frame.template))
 
 
 def parse(document: Document) -> Script:
@@ -41,9 +38,8 @@ def parse(document: Document) -> Script:
 
 def _compiled(text: str) -> ast.Module:
     """The tree of a text that the compiler accepts too (a return outside a function parses, yet does not compile)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ast.parse(text)
+    tree = syntax_tree(text)
+    with without_warnings():
         compile(text, "<script>", "exec", dont_inherit=True)
     return tree
 
