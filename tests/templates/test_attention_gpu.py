@@ -39,20 +39,19 @@ def gradients(module: nn.Module, x_BTC: torch.Tensor) -> tuple[torch.Tensor, tor
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("T", [37, 200])
-def test_gpu_agrees_with_cpu(build: Build, key: str, T: int) -> None:
+def test_gpu_agrees_with_cpu(build: Build, key: str) -> None:
     """Output and input gradient under bf16 autocast lie within 4 % of the CPU's fp32 in root mean square."""
     from harness.fla_cpu import install
 
     install()
     constants = {"n_selected": 16} if key == "nsa" else {}
     module = build(key, sizes={"n_head": 4, "n_embd": 256}, **constants)
-    x_BTC = torch.randn(2, T, 256)
+    x_BTC = torch.randn(2, 200, 256)
     expected = gradients(module, x_BTC)
     actual = gradients(copy.deepcopy(module).cuda(), x_BTC.cuda())
     for name, want, got in zip(("output", "gradient"), expected, actual, strict=True):
         error = ((got - want).square().mean() / want.square().mean()).sqrt().item()
-        print(f"{key} T={T} {name}: relative error {error:.2e}")
+        print(f"{key} {name}: relative error {error:.2e}")
         assert error < 0.04
 
 
