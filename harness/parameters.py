@@ -44,7 +44,7 @@ def splice(template: str, region: str, first: int, last: int) -> str:
     return "".join([*lines[: first - 1], region, *lines[last:]])
 
 
-def load_script(text: str, name: str) -> ModuleType:
+def define_script(text: str, name: str) -> ModuleType:
     """The script's definitions, without running its training."""
     module = ModuleType(name)
     exec(compile(text, f"{name}.py", "exec"), module.__dict__)
@@ -62,7 +62,7 @@ def count_parameters(script: ModuleType, sizes: dict[str, Any]) -> int:
 def count(file: Path, template: str, lines: tuple[int, int], sizes: dict[str, Any], reference: float) -> Count:
     """Count one mechanism in the template's place against a reference number of parameters."""
     region = file.read_text(encoding="utf-8")
-    script = load_script(splice(template, region, *lines), f"custom_pretrain_{file.stem}")
+    script = define_script(splice(template, region, *lines), f"custom_pretrain_{file.stem}")
     parameters = count_parameters(script, sizes)
     docstrings = (cls.__doc__ for cls in (script.CausalSelfAttention, script.TokenEmbedding) if cls.__doc__)
     facts = [read_facts(inspect.cleandoc(docstring)) for docstring in docstrings]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.parameters import count_parameters, format_table, load_script, splice
+from harness.parameters import count_parameters, define_script, format_table, splice
 
 ROOT = Path(__file__).parents[2]
 # where sharing heads, or a gate, is the published method: see the files' own reasons
@@ -57,7 +57,7 @@ def test_sizes_come_from_a_profile(tmp_path: Path) -> None:
     profile.write_text(json.dumps({**sizes, "learning_rate": 1.0}), encoding="utf-8")
     arguments = ("--profile-json", str(profile), "--lines", "116-140", "--reference", "36000", "--json")
     (row,) = json.loads(run("templates/embedding/untied.py", *arguments))
-    script = load_script((ROOT / "templates" / "custom_pretrain.py").read_text(encoding="utf-8"), "script")
+    script = define_script((ROOT / "templates" / "custom_pretrain.py").read_text(encoding="utf-8"), "script")
     assert row["parameters"] == count_parameters(script, sizes) + 300 * 32
     assert not row["within"]
     assert "second matrix" in row["reason"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.parameters import load_script, splice
+from harness.parameters import define_script, splice
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 KEYS = sorted(path.stem for path in (TEMPLATES / "attention").glob("*.py"))
@@ -78,7 +78,7 @@ def test_drops_into_the_script(key: str) -> None:
     """In the script the first loss is that of a uniform guess, gradients are finite, and positions fit the facts."""
     template = (TEMPLATES / "custom_pretrain.py").read_text(encoding="utf-8")
     region = (TEMPLATES / "attention" / f"{key}.py").read_text(encoding="utf-8")
-    script = load_script(splice(template, region, 33, 70), f"script_{key}")
+    script = define_script(splice(template, region, 33, 70), f"script_{key}")
     torch.manual_seed(0)
     model = script.GPT(script.GPTConfig(block_size=64, vocab_size=61, n_layer=2, n_head=2, n_embd=32))
     tokens_BT = torch.randint(61, (2, 41))

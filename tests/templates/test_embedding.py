@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.parameters import load_script, splice
+from harness.parameters import define_script, splice
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 KEYS = ("bigram_hash", "untied", "value_embed")
@@ -46,7 +46,7 @@ def test_drops_into_the_script(tokens_BT: torch.Tensor, key: str, n_layer: int) 
     """At any depth the model starts near a uniform guess, trains, and no logit depends on a later token."""
     template = (TEMPLATES / "custom_pretrain.py").read_text(encoding="utf-8")
     region = (TEMPLATES / "embedding" / f"{key}.py").read_text(encoding="utf-8")
-    script = load_script(splice(template, region, 116, 140), f"script_{key}")
+    script = define_script(splice(template, region, 116, 140), f"script_{key}")
     torch.manual_seed(0)
     model = script.GPT(script.GPTConfig(block_size=32, vocab_size=61, n_layer=n_layer, n_head=2, n_embd=32))
     logits, loss = model(tokens_BT, tokens_BT.roll(-1, 1))
