@@ -1,12 +1,11 @@
 """How long FLA's layers take on a CPU: `python -m harness.bench.fla_cpu` prints a table of forward and backward times.
 
 One layer at B=8, T=128, D=128, H=2, and the training step of a 4-layer model as a multiple of that with softmax
-attention. Times are medians, interleaved so that a busy machine slows every row alike.
+attention. Times are the best of interleaved rounds, which a busy machine disturbs least.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 import warnings
 from collections.abc import Callable
@@ -106,15 +105,15 @@ def training_step(build: Callable[[], nn.Module]) -> Callable[[], None]:
     return step
 
 
-def medians(functions: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Return the median milliseconds of every function over interleaved rounds, two of them to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(ROUNDS + 2):
+def best_milliseconds(functions: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Return the shortest time of every function over interleaved rounds, in ms."""
+    best = dict.fromkeys(functions, float("inf"))
+    for _ in range(ROUNDS):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
-            times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values[2:]) for name, values in times.items()}
+            best[name] = min(best[name], 1000 * (time.perf_counter() - start))
+    return best
 
 
 def main() -> None:
@@ -125,9 +124,9 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         constructors = mechanisms()
-        layers = medians({name: layer_pass(build()) for name, build in constructors.items()})
-        steps = medians({name: training_step(build) for name, build in constructors.items()})
-    print(f"B={BATCH} T={LENGTH} D={WIDTH} H={HEADS}, {torch.get_num_threads()} threads, float32, medians of {ROUNDS}")
+        layers = best_milliseconds({name: layer_pass(build()) for name, build in constructors.items()})
+        steps = best_milliseconds({name: training_step(build) for name, build in constructors.items()})
+    print(f"B={BATCH} T={LENGTH} D={WIDTH} H={HEADS}, {torch.get_num_threads()} threads, float32, best of {ROUNDS}")
     print(f"limits: a layer {LIMIT_MS:.0f} ms, a step {LIMIT_RATIO:.0f} x softmax\n")
     print(f"{'mechanism':<20}{'layer ms':>10}{f'{LAYERS}-layer step ms':>18}{'x softmax':>11}")
     for name, layer_ms in layers.items():

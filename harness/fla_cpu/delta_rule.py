@@ -56,8 +56,9 @@ def delta_rule(
     solved = torch.linalg.solve_triangular(mixing_NGCC, right, upper=False, unitriangular=True)
     new_NGCV, erase_NGCK = solved.split((v.shape[-1], k.shape[-1]), -1)
     outputs = []
-    for n, decay in enumerate(decays):
-        written_GCV = torch.baddbmm(new_NGCV[n], erase_NGCK[n], state, alpha=-1)
-        outputs.append(torch.baddbmm(q_NGCK[n] @ state, scores_NGCC[n], written_GCV))
-        state = torch.baddbmm(state if decay is None else state * decay, keys_NGKC[n], written_GCV)
+    chunks = (x.unbind() for x in (new_NGCV, erase_NGCK, q_NGCK, scores_NGCC, keys_NGKC))
+    for new, erase, query, score, key, decay in zip(*chunks, decays, strict=True):
+        written_GCV = torch.baddbmm(new, erase, state, alpha=-1)
+        outputs.append(torch.baddbmm(query @ state, score, written_GCV))
+        state = torch.baddbmm(state if decay is None else state * decay, key, written_GCV)
     return from_chunks(torch.stack(outputs), batch, length).to(dtype), state_from_groups(state, batch, state_v_first)

@@ -1,8 +1,8 @@
 """Linear attention whose state decays by one number a key channel: gated linear attention, HGRN2.
 
 S_t = Diag(exp(g_t)) S_{t-1} + k_t v_t^T,  o_t = scale * S_t^T q_t (Yang et al. 2023, arXiv:2312.06635). Splitting
-exp(G_i - G_j) into exp(G_i) exp(-G_j) overflows when the decay is strong: there differences are taken first, on chunks of
-16 positions.
+exp(G_i - G_j) into exp(G_i) exp(-G_j) overflows when the decay is strong: there differences are taken first, on chunks
+of 16 positions.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def decayed_scores(
 ) -> list[Tensor]:
     """Return sum over k of q_ik k_jk exp(Gq_ik - Gk_jk) for j <= i + diagonal - 1 and 0 elsewhere, for each of `keys`.
 
-    Everything is (..., C, K), a score matrix (..., C, C). A weak decay is split into two factors, which makes this a matrix
-    product; a strong one would overflow there.
+    Everything is (..., C, K), a score matrix (..., C, C). A weak decay is split into two factors, which makes this a
+    matrix product; a strong one would overflow there.
     """
     bounds = (*query_cumulative.detach().aminmax(), *key_cumulative.detach().aminmax())
     if all(abs(bound.item()) <= SPLIT_LIMIT for bound in bounds):

@@ -235,10 +235,15 @@ def test_hgrn(form: str, length: int, with_state: bool, assert_same: Callable[..
     )
 
 
-def test_strong_decay_stays_finite(assert_same: Callable[..., None]) -> None:
-    """A decay of e^-60 a step, which overflows a factored form, still agrees with the recurrence."""
+@pytest.mark.parametrize("strength", [1.0, 60.0])
+def test_strong_channel_decay(strength: float, assert_same: Callable[..., None]) -> None:
+    """A decay of up to e^-60 a step, which overflows when split in two factors, still agrees with the recurrence."""
     from fla.ops.gla import chunk_gla
     from fla.ops.gla.naive import naive_recurrent_gla
+    from fla.ops.kda import chunk_kda
+    from fla.ops.kda.naive import naive_recurrent_kda
 
-    decay = -60.0 * torch.rand(BATCH, 100, HEADS, KEY)
+    decay, beta = -strength * torch.rand(BATCH, 100, HEADS, KEY), torch.rand(BATCH, 100, HEADS)
+    decay[:, :20] = 0.0
     assert_same(lambda *x: chunk_gla(*x)[0], lambda *x: naive_recurrent_gla(*x)[0], (*qkv(100), decay))
+    assert_same(lambda *x: chunk_kda(*x)[0], lambda *x: naive_recurrent_kda(*x)[0], (*qkv(100), decay, beta))
