@@ -137,16 +137,17 @@ def run_child(
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM interrupts like Ctrl-C while a child runs: a pre-empted parent lets the child save."""
+    """Ctrl-C and SIGTERM interrupt while a child runs, also in a background job, whose shell ignores Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -25,6 +25,7 @@ from harness.profiles import load_profile
 from harness.run_config import RunConfig, without_paths
 from harness.run_folder import RunFolder
 from harness.scoring.report import Report as ScoringReport
+from sandbox.adoption import adopt
 from sandbox.conditions import Conditions, open_data
 from sandbox.document import Document, split_lines
 from sandbox.errors import MachineFault, RunFailed, UsageError
@@ -42,12 +43,6 @@ class TestInterrupted(MachineFault):
 
     __test__ = False
     exit_code = 130
-
-
-def adopt(session: Session) -> SessionState:
-    """The session with the agent's own changes of the workspace file taken over, if they are lawful."""
-    state = session.read()
-    return session.adopt(lambda document: guard(document, state.task.task.overrides))
 
 
 def check(session: Session, state: SessionState, conditions: Conditions) -> PreflightReport:

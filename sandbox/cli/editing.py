@@ -40,7 +40,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the script with line numbers, read-only lines marked by `|`; without an option, the editable regions."""
-    from sandbox.trial import adopt
+    from sandbox.adoption import adopt
     from sandbox.view import render_head, render_script
 
     state = adopt(open_session(session))
@@ -99,7 +99,7 @@ def edit(
         raise UsageError(f"--{asked} takes no --content.", run=f"linbench edit --{asked} --help")
     body = source.read() if needs_content else ""
     found = open_session(session)
-    from sandbox.trial import adopt
+    from sandbox.adoption import adopt
 
     adopt(found)
     with found.transact() as transaction:
@@ -300,9 +300,9 @@ def diff(
     """Show how the script differs from the template, or from what a test ran."""
     import difflib
 
+    from sandbox.adoption import adopt
     from sandbox.document import split_lines
     from sandbox.summary import find_test
-    from sandbox.trial import adopt
 
     state = adopt(find_session(session, or_closed=True))
     base, name = state.task.template, "template"

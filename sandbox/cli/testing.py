@@ -29,8 +29,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Free: guards, then build, train one step, reload and score a tiny model in a child process."""
+    from sandbox.adoption import adopt
     from sandbox.check_report import check_report
-    from sandbox.trial import adopt
     from sandbox.trial import check as run_check
 
     found = open_session(session)

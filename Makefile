@@ -1,0 +1,39 @@
+# Every target sets up what it needs: a virtual environment, the pinned packages, this checkout.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test check bench clean
+
+# one real session, by the commands that an agent would type
+demo: $(INSTALLED)
+	$(BIN)/linbench start --agent demo --profile smoke
+	$(BIN)/linbench edit --region attention --content-file templates/attention/linear.py
+	$(BIN)/linbench test
+	$(BIN)/linbench submit 1
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sandbox $(TORCH_FREE)
+
+# the part of harness that the CLI may load
+TORCH_FREE := harness/launch.py harness/stages.py harness/faults.py harness/metrics.py harness/machine.py \
+	harness/profiles harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
+	harness/preflight/report.py harness/scoring/report.py harness/data
+
+bench: $(INSTALLED)
+	$(BIN)/python -m harness.bench.startup
+	$(BIN)/python -m harness.bench.fla_cpu
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
