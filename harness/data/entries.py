@@ -23,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True):
     """Name and config on Hugging Face, used when no source is given; None where there is none."""
     patterns: tuple[str, ...] = ("*",)
     """Names of the files to take out of a source folder."""
-    shard_characters: int = 1 << 26
+    shard_characters: int = 1 << 25
     """Text that goes into one shard: finished ones survive an interruption."""
 
 

@@ -77,8 +77,10 @@ def content_hash(splits: dict[str, Split]) -> str:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write manifest.json atomically. Raises OSError."""
-    write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+    """Write manifest.json atomically, readable by whoever can read the folder. Raises OSError."""
+    path = folder / MANIFEST
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+    path.chmod(0o644)
 
 
 def read_manifest(folder: Path) -> Manifest | None:

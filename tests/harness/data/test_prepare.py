@@ -3,6 +3,9 @@
 import gzip
 import json
 import lzma
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -197,3 +200,14 @@ def test_a_root_that_cannot_be_written_says_how_to_choose_another(
     monkeypatch.setenv("LINBENCH_DATA", str(corpus / "root"))
     with pytest.raises(DataError, match=r"cannot be written .* set LINBENCH_DATA"):
         prepare("prose", [corpus], "bytes")
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    """The commands start fast: what needs a heavy library imports it when it is used."""
+    code = (
+        "import sys, harness.data.prepare, harness.data.catalog;"
+        "print([name for name in ('torch', 'datasets', 'pyarrow', 'tokenizers', 'zstandard') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "[]\n"

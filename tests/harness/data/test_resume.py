@@ -1,5 +1,6 @@
 """A preparation that is killed, or that runs out of disk, keeps its finished shards and ends with the same data set."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -126,6 +127,21 @@ def _wait_until_gone(group: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("worker processes outlive their killed parent")
+
+
+def test_a_killed_worker_is_said_and_keeps_the_shards(root: Path, corpus: Path) -> None:
+    """Where a worker process is killed, for memory perhaps, the message says so and the next run goes on."""
+    root.mkdir()
+
+    def kill_workers(progress: Progress) -> None:
+        if progress.documents > 100:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    with pytest.raises(DataError, match=r"one of 2 tokenizing processes was killed.* finished shards are kept"):
+        make(corpus, "prose", kill_workers, processes=2)
+    assert len(staged(root).shards) > 2
+    assert make(corpus, "prose").sha256 == make(corpus, "whole").sha256
 
 
 LIMITED = """
