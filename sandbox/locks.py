@@ -3,6 +3,7 @@
 The operating system frees a lock when its process ends, however it ends.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +44,11 @@ def cannot_write(folder: Path, error: OSError) -> MachineFault:
 
 def _holder(path: Path) -> str:
     """Which process holds the lock, as far as Linux tells."""
-    inode = f":{path.stat().st_ino} "
+    status = path.stat()
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     table = Path("/proc/locks")
     for line in table.read_text().splitlines() if table.exists() else ():
         fields = line.split()
-        if inode in line and "FLOCK" in fields and "->" not in fields and fields[4] != "0":
+        if file in fields and "FLOCK" in fields and "->" not in fields and fields[4] != "0":
             return f"Process {fields[4]}"
     return "Another process"

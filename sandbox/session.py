@@ -3,7 +3,6 @@
 The order of effects makes every crash harmless: first the event, on disk; then the workspace file, which follows it.
 """
 
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -54,20 +53,15 @@ class Session:
     ) -> "Session":
         """Open a session, or leave nothing behind. tests=None means the task's budget.
 
-        Raises UsageError for a budget that cannot be, and MachineFault for a folder that cannot be written.
+        Raises UsageError for a budget or seed that cannot be, and MachineFault for a folder that cannot be written.
         """
         budget = _budget(task, mode, tests)
-        building = runs / f".new-{secrets.token_hex(8)}"
+        if not 0 <= seed < 2**32:
+            raise UsageError(f"The seed is {seed}, but must be from 0 to {2**32 - 1}.", run="linbench start --seed 42")
         try:
-            building.mkdir(parents=True)
-            try:
-                name = _claim_name(task.task.id, runs)
-                start = Start(task, name, agent, mode, kind, profile, budget, seed, __version__)
-                _build(SessionFolder(building), start)
-                building.rename(runs / name)  # over the empty folder that claims the name
-            except BaseException:
-                shutil.rmtree(building)
-                raise
+            runs.mkdir(parents=True, exist_ok=True)
+            name = _claim_name(task.task.id, runs)
+            _build(runs, name, Start(task, name, agent, mode, kind, profile, budget, seed, __version__))
             sync_folder(runs)
         except OSError as error:
             raise cannot_write(runs, error) from error
@@ -139,6 +133,16 @@ def _claim_name(task: str, runs: Path) -> str:
         return name
 
 
-def _build(folder: SessionFolder, start: Start) -> None:
-    state = fold(Ledger(folder.ledger).append(EMPTY, start).entries)
-    Workspace.of(folder, start.task.task.file).write(state.document.text, state.current.seq)
+def _build(runs: Path, name: str, start: Start) -> None:
+    """Fill a folder beside the claimed one and let it take its place: a session is there whole or not at all."""
+    building = SessionFolder(runs / f".new-{name}")
+    try:
+        building.root.mkdir()
+        state = fold(Ledger(building.ledger).append(EMPTY, start).entries)
+        Workspace.of(building, start.task.task.file).write(state.document.text, state.current.seq)
+        building.root.rename(runs / name)
+    except BaseException:
+        for left in (building.root, runs / name):
+            if left.exists():
+                shutil.rmtree(left)
+        raise

@@ -7,7 +7,6 @@ behind the ledger from one that the agent has changed.
 import glob
 import hashlib
 import os
-import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +151,7 @@ def refuse(finding: Finding, path: Path) -> EditRefused:
 
 
 def _move_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}.unsaved-{secrets.token_hex(4)}")
+    kept = path.with_name(f"{path.name}.unsaved-{os.urandom(4).hex()}")
     os.rename(path, kept)
     return kept
 

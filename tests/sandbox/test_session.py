@@ -81,6 +81,27 @@ def test_a_runs_folder_that_cannot_be_written_says_which_setting_to_change(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+def test_a_seed_that_no_generator_takes_is_refused(new_session: Callable[..., Session], seed: int) -> None:
+    """Seeds are the 32-bit numbers that NumPy and PyTorch both take."""
+    with pytest.raises(UsageError, match=f"seed is {seed}, but must be from 0 to 4294967295"):
+        new_session(seed=seed)
+
+
+def test_a_session_that_cannot_be_built_leaves_nothing(
+    new_session: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error halfway through the making of a session takes its folders away again."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sandbox.workspace.write_atomically", full)
+    with pytest.raises(MachineFault, match=r"No space left on device. Set LINBENCH_RUNS"):
+        new_session()
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_an_edit_lands_in_the_ledger_and_in_the_workspace(session: Session) -> None:
     """After a transaction, another process reads the new state and finds the new script in the workspace."""
     with session.transact() as transaction:
