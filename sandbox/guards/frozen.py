@@ -24,7 +24,7 @@ _WITH_DOCSTRING = (ast.Module, *_DECORATED)
 
 def check_frozen(old: Script, new: Script) -> list[Pair]:
     """Raise EditRefused unless all frozen code is as it was; return the mixed nodes, outermost first."""
-    _refuse_continuations(new)
+    _refuse_continuations(old, new)
     walk = _Walk(old, new, [])
     walk.compare(old.tree, new.tree)
     return walk.mixed
@@ -221,11 +221,12 @@ def _first_line(node: ast.AST) -> int:
     return body[0].lineno if body else 1
 
 
-def _refuse_continuations(new: Script) -> None:
+def _refuse_continuations(old: Script, new: Script) -> None:
     """Refuse a region that ends in a backslash, which would join its last line to a frozen one, if not in a comment."""
     document = new.document
     for region, (lines, content) in enumerate(zip(document.ranges, document.contents, strict=True)):
-        if content.endswith("\\\n") and not _parses(document.with_content(region, f"{content[:-2]}$\n").text):
+        joined = content.endswith("\\\n") and not old.document.contents[region].endswith("\\\n")
+        if joined and not _parses(document.with_content(region, f"{content[:-2]}$\n").text):
             raise EditRefused(
                 f"Line {lines.last} ends in a backslash, which would join it to read-only line {lines.last + 1}. "
                 "Take it out.",

@@ -227,6 +227,13 @@ def test_a_comment_region_may_extend_its_block(framed: Framed) -> None:
         check(framed(template.format("", "")).with_content(0, "    return y\n"), {})
 
 
+def test_a_continuation_of_the_template_may_stay(framed: Framed) -> None:
+    """Where the template's own region ends in a backslash, an edit may end in one too."""
+    document = framed("#[ a\nx = 1 + \\\n#]\n    2\n")
+    check(document, {})
+    check(document.with_content(0, "x = 3 + \\\n"), {})
+
+
 def test_a_decorator_that_the_template_left_free_may_go(framed: Framed) -> None:
     """Where the template's region decorates a frozen function, the decorator may be changed or taken out."""
     document = framed("import functools\n#[ a\n@functools.cache\n#]\ndef run():\n    return 1\n")
