@@ -18,7 +18,7 @@ from torch.nn import functional
 from harness.fla_cpu import install
 
 BATCH, LENGTH, WIDTH, HEADS, LAYERS, VOCABULARY = 8, 128, 128, 2, 4, 256
-ROUNDS = 15
+ROUNDS = 7
 LIMIT_MS, LIMIT_RATIO = 60.0, 3.0
 
 

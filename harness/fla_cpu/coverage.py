@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-# The first FLA module to load triton.
-HOOKED_FOR_LAUNCHES = "fla.utils"
+FIRST_TO_LOAD_TRITON = "fla.utils"
 
 COVERED: dict[str, dict[str, str]] = {
     "fla.modules.norm.l2norm": {"L2NormFunction": "norms:l2_norm"},

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from harness.fla_cpu.coverage import COVERED, HOOKED_FOR_LAUNCHES
+from harness.fla_cpu.coverage import COVERED, FIRST_TO_LOAD_TRITON
 
 NOTICE = (
     "fla: operations on CPU tensors run in pure torch (harness.fla_cpu); tensors on a GPU keep FLA's Triton kernels"
@@ -21,9 +21,7 @@ class FlaFinder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name == "fla":
-            announce()
-        if name != HOOKED_FOR_LAUNCHES and name not in COVERED:
+        if name != FIRST_TO_LOAD_TRITON and name not in COVERED:
             return None
         spec = next(filter(None, (f.find_spec(name, path, target) for f in sys.meta_path if f is not self)), None)
         if spec is not None and spec.loader is not None:
@@ -32,12 +30,14 @@ class FlaFinder:
 
 
 def patch_after_execution(spec: ModuleSpec) -> None:
-    """Make the loader of `spec` call `patch` once the module's own code has run."""
+    """Make the loader of `spec` call `patch` once the module's own code has run; the first one announces the backend."""
     loader = spec.loader
     assert loader is not None
     execute = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
+        if module.__name__ == FIRST_TO_LOAD_TRITON:
+            announce()
         execute(module)
         patch(module)
 
@@ -49,7 +49,7 @@ def patch(module: ModuleType) -> None:
     # These load torch, which a process that installs the backend without using fla need not pay for here.
     from harness.fla_cpu import launches, swap
 
-    if module.__name__ == HOOKED_FOR_LAUNCHES:
+    if module.__name__ == FIRST_TO_LOAD_TRITON:
         launches.guard()
     for target, function in COVERED.get(module.__name__, {}).items():
         swap.cover(module, target, function)
@@ -66,9 +66,8 @@ def install() -> None:
     if any(isinstance(finder, FlaFinder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, FlaFinder())
-    if "fla" not in sys.modules:
-        return
-    announce()
-    for name in (HOOKED_FOR_LAUNCHES, *COVERED):
+    if FIRST_TO_LOAD_TRITON in sys.modules:
+        announce()
+    for name in (FIRST_TO_LOAD_TRITON, *COVERED):
         if name in sys.modules:
             patch(sys.modules[name])

@@ -42,7 +42,7 @@ def guard() -> None:
         return run
 
     checked.unguarded = launch_on_grid  # type: ignore[attr-defined]
-    KernelInterface.__getitem__ = checked  # type: ignore[method-assign]
+    KernelInterface.__getitem__ = checked
 
 
 def kernel_module(kernel: Any) -> str:

@@ -9,7 +9,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -53,12 +53,11 @@ def on_cpu(values: Iterable[Any]) -> bool:
     return devices == {"cpu"}
 
 
-def known_arguments(name: str, cpu_function: Function, given: dict[str, Any]) -> dict[str, Any]:
-    """Keep the arguments that `cpu_function` declares; an undeclared one must be off or a matter of speed.
+def known_arguments(name: str, declared: Collection[str], given: dict[str, Any]) -> dict[str, Any]:
+    """Keep the arguments that a CPU function declared; an undeclared one must be off or a matter of speed.
 
     Raises UnsupportedOption naming the argument otherwise.
     """
-    declared = inspect.signature(cpu_function).parameters
     for option, value in given.items():
         off = value is None or value is False
         if option not in declared and option not in SPEED_OPTIONS and not off:
@@ -81,7 +80,7 @@ def flatten_keywords(signature: inspect.Signature, given: dict[str, Any]) -> dic
 
 def rebind(owner: Any, name: str, original: Function, cpu_function: Function) -> None:
     """Replace a plain function or method by one that dispatches on the device, also where it is imported already."""
-    signature = inspect.signature(original)
+    signature, declared = inspect.signature(original), tuple(inspect.signature(cpu_function).parameters)
     title = f"{original.__module__}.{original.__qualname__}"
 
     @functools.wraps(original)
@@ -90,7 +89,7 @@ def rebind(owner: Any, name: str, original: Function, cpu_function: Function) ->
         bound.apply_defaults()
         if not on_cpu(bound.arguments.values()):
             return original(*args, **kwargs)
-        return cpu_function(**known_arguments(title, cpu_function, flatten_keywords(signature, bound.arguments)))
+        return cpu_function(**known_arguments(title, declared, flatten_keywords(signature, bound.arguments)))
 
     replacement = torch.compiler.disable(dispatch)
     setattr(owner, name, replacement)
@@ -103,7 +102,7 @@ def rebind(owner: Any, name: str, original: Function, cpu_function: Function) ->
 def swap_autograd_function(cls: type[torch.autograd.Function], cpu_function: Function) -> None:
     """Change `cls.forward` and `cls.backward` so that CPU tensors go through `cpu_function` and its own graph."""
     gpu_forward, gpu_backward = cls.forward, cls.backward
-    signature = inspect.signature(gpu_forward)
+    signature, declared = inspect.signature(gpu_forward), tuple(inspect.signature(cpu_function).parameters)
     context = next(iter(signature.parameters))
     title = f"{cls.__module__}.{cls.__qualname__}"
 
@@ -113,12 +112,12 @@ def swap_autograd_function(cls: type[torch.autograd.Function], cpu_function: Fun
         bound = signature.bind(ctx, *args)
         bound.apply_defaults()
         given = {option: value for option, value in bound.arguments.items() if option != context}
-        known = known_arguments(title, cpu_function, given)
+        known = known_arguments(title, declared, given)
         return run_forward(ctx, cpu_function, known, {option: i for i, option in enumerate(given)})
 
     def backward(ctx: Any, *grads: Any) -> Any:
         return run_backward(ctx, *grads) if hasattr(ctx, "cpu_graph") else gpu_backward(ctx, *grads)
 
     # Dynamo cannot trace an autograd graph that is built inside a forward.
-    cls.forward = staticmethod(torch.compiler.disable(forward))  # type: ignore[method-assign,assignment]
-    cls.backward = staticmethod(torch.compiler.disable(backward))  # type: ignore[method-assign,assignment]
+    cls.forward = staticmethod(torch.compiler.disable(forward))  # type: ignore[method-assign]
+    cls.backward = staticmethod(torch.compiler.disable(backward))  # type: ignore[method-assign]

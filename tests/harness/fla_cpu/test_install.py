@@ -16,9 +16,10 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_install_imports_nothing_heavy() -> None:
-    """Installing loads neither torch nor triton nor fla, and says nothing."""
+    """Installing, and looking whether fla is there, loads neither torch nor triton nor fla and says nothing."""
     heavy = "print([m for m in ('torch', 'triton', 'fla') if m in sys.modules])"
-    result = run(f"import sys; from harness.fla_cpu import install; install(); {heavy}")
+    look = "importlib.util.find_spec('fla')"
+    result = run(f"import importlib.util, sys; from harness.fla_cpu import install; install(); {look}; {heavy}")
     assert result.stdout.strip() == "[]"
     assert result.stderr == ""
 
