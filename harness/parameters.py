@@ -6,7 +6,6 @@ The whole model is built on the meta device, which allocates nothing, so that fu
 import argparse
 import inspect
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from harness.docstring_facts import PARAMETERS, read_facts
+from harness.fla_cpu import install
 
 SIZES = ("block_size", "vocab_size", "n_layer", "n_head", "n_embd", "bias")
 """The keys of a run config that parameters depend on."""
@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     profile = json.loads(options.profile_json.read_text(encoding="utf-8")) if options.profile_json else {}
     sizes = {key: profile[key] for key in SIZES if key in profile}
     template = options.template.read_text(encoding="utf-8")
-    # without a GPU FLA warns on import; nothing of it runs here
-    warnings.simplefilter("ignore")
+    if not torch.cuda.is_available():
+        install()
     counts = [count(file, template, options.lines, sizes, options.reference) for file in options.files]
     print(json.dumps([asdict(row) for row in counts]) if options.json else format_table(counts, options.reference))
 

@@ -31,6 +31,13 @@ def default_profile(task: Task) -> str:
     return task.profiles.cuda if default_device() == "cuda" else task.profiles.cpu
 
 
+def known_profile(name: str) -> Profile:
+    """The profile called `name`. Raises UsageError with the nearest one."""
+    if name not in profile_names():
+        raise UsageError(f"no profile {name!r}. {nearest(name, profile_names())}", run="linbench profiles")
+    return load_profile(name)
+
+
 def check_profile(task: Task, name: str) -> Profile:
     """The profile called `name`. Raises UsageError when there is none or the task does not allow it."""
     allowed = [profile for profile in profile_names() if not task.profiles.allowed or profile in task.profiles.allowed]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.docstring_facts import FACTS, PARAMETERS, read_facts
-from sandbox.errors import TaskError
+from sandbox.errors import TaskError, UsageError, nearest
 
 REGIONS = ("attention", "embedding")
 """The folders of mechanisms, each named after the region that its files replace."""
@@ -50,6 +50,16 @@ def list_mechanisms(templates_dir: Path) -> list[Mechanism]:
         for region in REGIONS
         for path in sorted((templates_dir / region).glob("*.py"))
     ]
+
+
+def find_mechanism(key: str, templates_dir: Path, region: str | None = None) -> Mechanism:
+    """The mechanism called `key`, for one region where that is given. Raises UsageError with the nearest key."""
+    fitting = [path for name in REGIONS if region in (None, name) for path in (templates_dir / name).glob("*.py")]
+    found = next((path for path in fitting if path.stem == key), None)
+    if found is None:
+        what = f"mechanism {key!r} for the region {region!r}" if region else f"mechanism {key!r}"
+        raise UsageError(f"no {what}. {nearest(key, sorted(path.stem for path in fitting))}", run="linbench mechanisms")
+    return parse_mechanism(found.read_text(encoding="utf-8"), found)
 
 
 def parse_mechanism(source: str, path: Path) -> Mechanism:

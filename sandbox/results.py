@@ -11,17 +11,17 @@ from sandbox.state import SessionState
 from sandbox.tasks import LoadedTask, list_tasks, load_task
 
 
-def leaderboard_of(task: str, submitted: tuple[SessionState, int] | None = None) -> Report:
+def leaderboard_of(task: str, submitted: SessionState | None = None) -> Report:
     """The ranking of a task, headed by what was just submitted. Raises UsageError for an unknown task."""
     states = _states()
     loaded = _loaded(task, states)
     report = leaderboard_report(loaded, rows_of(states, loaded.task.id))
     if submitted is None:
         return report
-    state, number = submitted
-    head = Heading(f"OK: test {number} of {state.start.session} is final; the session is closed.")
-    after = Paragraph(f"next: linbench verify {state.start.session}\n      linbench start")
-    data = {**report.data, "submitted": {"session": state.start.session, "test": number, "row": state.row}}
+    session, number = submitted.start.session, submitted.submitted
+    head = Heading(f"OK: test {number} of {session} is final; the session is closed.")
+    after = Paragraph(f"next: linbench verify {session}\n      linbench start")
+    data = {**report.data, "submitted": {"session": session, "test": number, "row": submitted.row}}
     return Report(data, (head, *report.blocks, after))
 
 

@@ -83,6 +83,7 @@ def edit(
     file: Annotated[Path | None, typer.Option(help="Load a whole script; only its regions may differ.")] = None,
     content: Annotated[str | None, typer.Option(help="The new lines; else --content-file, else stdin.")] = None,
     content_file: Annotated[Path | None, typer.Option(help="File with the new lines; - is stdin.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="With --region: a key of `linbench mechanisms`.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
     expect: Annotated[int | None, typer.Option(help="Refuse unless the script is at this revision.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Stage a change that is not whole yet.")] = False,
@@ -90,7 +91,7 @@ def edit(
     as_json: JsonOption = False,
 ) -> None:
     """Change the script: one operation on its editable regions."""
-    source = _Content(content, content_file)
+    source = _Content(content, content_file, _mechanism(from_, region))
     asked = _asked(range_=range_, region=region, after=after, delete=delete, old=old, file=file)
     if (new is None) != (old is None):
         raise UsageError("--old and --new go together.", run="linbench edit --old 'TEXT' --new 'TEXT'")
@@ -110,14 +111,28 @@ def edit(
             _apply(found, transaction, operation, dry_run, partial, as_json)
 
 
+def _mechanism(key: str | None, region: str | None) -> Path | None:
+    """The file of a drop-in mechanism. Raises UsageError for an unknown one, or without its region."""
+    if key is None:
+        return None
+    from sandbox.mechanisms import find_mechanism
+    from sandbox.paths import templates_dir
+
+    found = find_mechanism(key, templates_dir(), region)
+    if region is None:
+        raise UsageError("--from goes with --region.", run=f"linbench edit --region {found.region} --from {found.key}")
+    return found.path
+
+
 class _Content:
     """Where the new lines come from."""
 
-    def __init__(self, text: str | None, file: Path | None):
-        if text is not None and file is not None:
-            raise UsageError("Give --content or --content-file, not both.", run="linbench edit --help")
-        self.text, self.file = text, file
-        self.given = text is not None or file is not None
+    def __init__(self, text: str | None, file: Path | None, mechanism: Path | None):
+        given = [source for source in (text, file, mechanism) if source is not None]
+        if len(given) > 1:
+            raise UsageError("Give one of --content, --content-file and --from.", run="linbench edit --help")
+        self.text, self.file = text, file or mechanism
+        self.given = bool(given)
 
     def read(self) -> str:
         """The new lines. Raises UsageError for a file that cannot be read or is not UTF-8."""

@@ -1,7 +1,5 @@
 """`linbench check`, `test`, `submit` and `verify`: running the script, and making a run final."""
 
-import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,28 +63,13 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Make a test final: writes the leaderboard row and closes the session."""
-    import msgspec
-
-    from sandbox.events import Submit
-    from sandbox.figures import best_test
-    from sandbox.leaderboard import make_row
     from sandbox.results import leaderboard_of
-    from sandbox.summary import find_test
+    from sandbox.submission import submit as make_final
 
-    found = find_session(session, or_closed=True)
-    with found.transact() as transaction:
-        state = transaction.state
-        if test is None:
-            best = best_test(state)
-            hint = f"linbench submit {best.number}" if best else "linbench test"
-            raise UsageError("Which test? Give its number.", run=hint)
-        if state.submitted != test:
-            finished = find_test(state, test).status == "done"
-            row = make_row(state, test, datetime.now(UTC).isoformat(timespec="seconds")) if finished else None
-            state = transaction.append(Submit(test, msgspec.to_builtins(row) if row else {}))
-        else:
-            print(f"linbench: test {test} was submitted before; nothing was changed.", file=sys.stderr)
-    reply(leaderboard_of(state.task.task.id, submitted=(state, test)), as_json)
+    state, changed = make_final(find_session(session, or_closed=True), test)
+    if not changed:
+        typer.echo(f"linbench: test {test} was submitted before; nothing was changed.", err=True)
+    reply(leaderboard_of(state.task.task.id, submitted=state), as_json)
 
 
 def verify(

@@ -1,0 +1,51 @@
+"""`linbench mechanisms` and `linbench baseline`: what is known, to stand on and to compare with."""
+
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.options import JsonOption, ProfileOption, SetOption, create_session
+from sandbox.cli.reply import reply
+
+
+def mechanisms(
+    key: Annotated[str | None, typer.Argument(help="Print this one.")] = None,
+    profile: Annotated[str, typer.Option(help="Count parameters at this size.")] = "gpt-345m",
+    as_json: JsonOption = False,
+) -> None:
+    """List the drop-in mechanisms with parameters, cost, state and paper; or print one."""
+    from sandbox.conditions import known_profile
+    from sandbox.mechanism_report import mechanism_report, mechanisms_report
+    from sandbox.mechanisms import find_mechanism
+    from sandbox.paths import templates_dir
+
+    if key is None:
+        reply(mechanisms_report(known_profile(profile).name), as_json)
+    else:
+        reply(mechanism_report(find_mechanism(key, templates_dir())), as_json)
+
+
+def baseline(
+    name: Annotated[str, typer.Argument(help="Such as retnet, deltanet, gla; untied, value_embed, bigram_hash.")],
+    profile: ProfileOption = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the test; else the task's.")] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a known mechanism as a baseline: start, edit, check, test, submit."""
+    from sandbox.baseline import find_task_of, run_baseline
+    from sandbox.conditions import parse_settings
+    from sandbox.results import leaderboard_of
+
+    overridden = parse_settings(settings or [])
+    loaded, file = find_task_of(name)
+    session = create_session(loaded.task.id, agent=name, kind="baseline", profile=profile, tests=1, seed=seed)
+    typer.echo(f"linbench: opened session {session.name} on the task {loaded.task.id}.", err=True)
+    state = run_baseline(session, file, overridden, lambda line: typer.echo(f"linbench: {line}", err=True))
+    reply(leaderboard_of(loaded.task.id, submitted=state), as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(mechanisms)
+    app.command()(baseline)
