@@ -12,7 +12,7 @@ class CausalSelfAttention(nn.Module):
         y_t = S_t^{2 T} q_t / sqrt(d_k);  out_t = W (norm(y_t) * swish(G x_t)), b = 2 sigmoid(w . x_t),
         a_t = exp(-A_h softplus(w_a . x_t + c_h)), q, k, v = silu(conv4(projection of x)), |q| = |k| = 1
     state: H (d / 2)^2 + 5 * 4 C / 2, with d = C / H
-    cost: O(2 T C d / 2)
+    cost: O(T C d)
     order: its own, by decay and short convolution
     runs on: cpu, gpu
     paper: Siems et al. 2025, DeltaProduct: Improving State-Tracking in Linear RNNs via Householder Products,
