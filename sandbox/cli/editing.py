@@ -1,13 +1,13 @@
-"""`linbench show`, `edit`, `undo`, `redo`, `reset` and `diff`: reading and changing the script."""
+"""`linbench show` and `edit`: reading and changing the script."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.options import JsonOption, SessionOption, find_session, open_session, showing
+from sandbox.cli.edit_content import Content, decode, mechanism_file, read_file
+from sandbox.cli.options import JsonOption, SessionOption, open_session, showing
 from sandbox.cli.reply import reply_text
 from sandbox.errors import EditRefused, UsageError, nearest
 
@@ -91,7 +91,7 @@ def edit(
     as_json: JsonOption = False,
 ) -> None:
     """Change the script: one operation on its editable regions."""
-    source = _Content(content, content_file, _mechanism(from_, region))
+    source = Content(content, content_file, mechanism_file(from_, region))
     asked = _asked(range_=range_, region=region, after=after, delete=delete, old=old, file=file)
     if (new is None) != (old is None):
         raise UsageError("--old and --new go together.", run="linbench edit --old 'TEXT' --new 'TEXT'")
@@ -109,64 +109,6 @@ def edit(
             operation = _operation(asked, state.document, range_ or delete, region, after, old, new, file, body)
             _expect(state, expect)
             _apply(found, transaction, operation, dry_run, partial, as_json)
-
-
-def _mechanism(key: str | None, region: str | None) -> Path | None:
-    """The file of a drop-in mechanism. Raises UsageError for an unknown one, or without its region."""
-    if key is None:
-        return None
-    from sandbox.mechanisms import find_mechanism
-    from sandbox.paths import templates_dir
-
-    found = find_mechanism(key, templates_dir(), region)
-    if region is None:
-        raise UsageError("--from goes with --region.", run=f"linbench edit --region {found.region} --from {found.key}")
-    return found.path
-
-
-class _Content:
-    """Where the new lines come from."""
-
-    def __init__(self, text: str | None, file: Path | None, mechanism: Path | None):
-        given = [source for source in (text, file, mechanism) if source is not None]
-        if len(given) > 1:
-            raise UsageError("Give one of --content, --content-file and --from.", run="linbench edit --help")
-        self.text, self.file = text, file or mechanism
-        self.given = bool(given)
-
-    def read(self) -> str:
-        """The new lines. Raises UsageError for a file that cannot be read or is not UTF-8."""
-        if self.text is not None:
-            return self.text
-        if self.file is not None and str(self.file) != "-":
-            return decode(read_file(self.file), str(self.file))
-        if sys.stdin.isatty():
-            raise UsageError(
-                "No content: give --content TEXT, --content-file FILE, or pipe the lines into stdin.",
-                run="linbench edit --range 33-70 --content-file new.py",
-            )
-        return decode(sys.stdin.buffer.read(), "stdin")
-
-
-def read_file(path: Path) -> bytes:
-    """A file's bytes. Raises UsageError when it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", run="linbench edit --help") from error
-
-
-def decode(data: bytes, name: str) -> str:
-    """UTF-8 text. Raises EditRefused naming the first byte that is not, its line and its column."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line = before.count(b"\n") + 1
-        raise EditRefused(
-            f"{name} is not UTF-8: byte {error.start} (its line {line}) is {data[error.start]:#04x}. Save it as UTF-8.",
-            run="linbench show",
-        ) from error
 
 
 def _asked(**options: Any) -> str:
@@ -255,81 +197,7 @@ def describe(state: "SessionState", document: "Document | None" = None) -> dict[
     }
 
 
-Steps = Annotated[int, typer.Argument(help="How many changes.")]
-
-
-def undo(steps: Steps = 1, session: SessionOption = None, as_json: JsonOption = False) -> None:
-    """Take back the last N changes."""
-    from sandbox.events import Undo
-
-    found = find_session(session)
-    with found.transact() as transaction:
-        notes = _discard(transaction)
-        left = steps - 1 if notes and steps >= 1 else steps
-        with showing(transaction.state.document):
-            state = transaction.append(Undo(left)) if left or not notes else transaction.state
-    _changed(state, state.current.summary if left or not notes else "Undid 1 change(s).", notes, as_json)
-
-
-def redo(steps: Steps = 1, session: SessionOption = None, as_json: JsonOption = False) -> None:
-    """Make the last N undone changes again."""
-    from sandbox.events import Redo
-
-    found = find_session(session)
-    with found.transact() as transaction:
-        notes = _discard(transaction)
-        with showing(transaction.state.document):
-            state = transaction.append(Redo(steps))
-    _changed(state, state.current.summary, notes, as_json)
-
-
-def reset(session: SessionOption = None, as_json: JsonOption = False) -> None:
-    """Go back to the untouched template; `undo` takes this back too."""
-    from sandbox.events import Reset
-
-    found = find_session(session)
-    with found.transact() as transaction:
-        notes = _discard(transaction)
-        state = transaction.append(Reset())
-    _changed(state, state.current.summary, notes, as_json)
-
-
-def _discard(transaction: Any) -> list[str]:
-    """Put the recorded script back where the agent's own editor left something else, and say where that went."""
-    kept = transaction.discard()
-    return [f"The change made outside of linbench was moved to {kept}."] if kept is not None else []
-
-
-def _changed(state: "SessionState", summary: str, notes: list[str], as_json: bool) -> None:
-    from sandbox.view import render_success
-
-    text = render_success(state.document, summary, notes)
-    reply_text(text, {**describe(state), "summary": summary, "notes": notes}, as_json)
-
-
-def diff(
-    from_: Annotated[int | None, typer.Option("--from", help="Compare with the source of test N.")] = None,
-    session: SessionOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show how the script differs from the template, or from what a test ran."""
-    import difflib
-
-    from sandbox.adoption import adopt
-    from sandbox.document import split_lines
-    from sandbox.summary import find_test
-
-    state = adopt(find_session(session, or_closed=True))
-    base, name = state.task.template, "template"
-    if from_ is not None:
-        base, name = find_test(state, from_).source, f"test {from_}"
-    file = state.frame.file
-    lines = difflib.unified_diff(split_lines(base), split_lines(state.document.text), f"{name}/{file}", f"now/{file}")
-    text = "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
-    reply_text(text or f"No difference from the {name}.", {**describe(state), "from": name, "diff": text}, as_json)
-
-
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (show, edit, undo, redo, reset, diff):
-        app.command()(command)
+    app.command()(show)
+    app.command()(edit)
