@@ -23,7 +23,7 @@ def agent_frames(text: str, source: Path) -> list[Frame]:
     found = []
     for number in range(starts[-1] if starts else 0, len(lines)):
         frame = _FRAME.fullmatch(lines[number])
-        if frame and Path(frame["file"]).name == source.name and Path(frame["file"]) == source:
+        if frame and Path(frame["file"]) == source:
             code = lines[number + 1].strip() if number + 1 < len(lines) else ""
             found.append(Frame(int(frame["line"]), frame["function"] or "", code))
     return found

@@ -9,15 +9,17 @@ import runpy
 import signal
 import sys
 
+from harness.launch import PARENT
+
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h: the signal that this process gets when its parent dies."""
 
 
 def die_with_parent() -> None:
     """Ask the kernel for a SIGKILL when the parent is gone; outside Linux there is nobody to ask."""
+    parent = int(os.environ.pop(PARENT, os.getppid()))
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the kernel knew whom to watch
         os.kill(os.getpid(), signal.SIGKILL)

@@ -38,11 +38,11 @@ class Fault:
 def classify(ended: Exit, *, free_disk_bytes: int) -> Fault | None:
     """The fault behind an exit; None when the process ended well."""
     if ended.timed_out:
-        return Fault("timeout", f"it was still running after {ended.seconds / 3600:.2f} hours, the profile's limit")
+        return Fault("timeout", f"it was still running at its time limit, after {_duration(ended.seconds)}")
     if ended.returncode == 0:
         return None
     if ended.returncode < 0:
-        return _from_signal(signal.Signals(-ended.returncode))
+        return _from_signal(-ended.returncode)
     if ended.returncode == 128 + signal.SIGTERM:
         return Fault("killed", "it was asked to stop by SIGTERM, and saved its checkpoint")
     last = last_error(ended.tail)
@@ -55,13 +55,19 @@ def classify(ended: Exit, *, free_disk_bytes: int) -> Fault | None:
     return Fault("error", last or f"it exited with code {ended.returncode}")
 
 
-def _from_signal(number: signal.Signals) -> Fault:
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 600 else f"{seconds / 3600:.2f} hours"
+
+
+def _from_signal(number: int) -> Fault:
+    names = {known.value: known.name for known in signal.Signals}  # most real-time signals have no name
+    name = names.get(number, f"signal {number}")
     if number in {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP}:
-        return Fault("killed", f"it was killed from outside by {number.name}")
-    return Fault("crashed", f"it crashed with {number.name}")
+        return Fault("killed", f"it was killed from outside by {name}")
+    return Fault("crashed", f"it crashed with {name}")
 
 
-_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*)(?:: .*)?")
+_EXCEPTION = re.compile(r"(?:(?:[\w<>]+\.)+\w+|[A-Z]\w*)(?:: .*)?")
 
 
 def last_error(tail: str) -> str:

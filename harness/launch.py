@@ -5,6 +5,7 @@ lives, nobody else can take the run for abandoned.
 """
 
 import fcntl
+import math
 import os
 import selectors
 import signal
@@ -12,10 +13,11 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 ENVIRONMENT = {
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH"),
@@ -30,6 +32,13 @@ ENVIRONMENT_PREFIXES = ("NCCL_", "NVIDIA_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "N
 
 LOG_LIMIT = 64 * 2**20
 """Bytes of output that are kept; a child that prints without end must not fill the disk."""
+
+READ_BYTES = 65536
+LARGEST_PIPE_BYTES = 2**20
+"""/proc/sys/fs/pipe-max-size, as Linux sets it."""
+
+PARENT = "LINBENCH_PARENT"
+"""The variable in which a child finds the process whose death is to be its own."""
 
 GRACE_SECONDS = 30.0
 """Between SIGTERM, at which a training saves its checkpoint, and SIGKILL."""
@@ -102,49 +111,53 @@ def run_child(
     device: str,
     timeout_seconds: float | None = None,
     on_line: Callable[[str], None] = lambda line: None,
+    environment: Mapping[str, str] | None = None,
 ) -> Exit:
     """Run a command in a folder to its end and hand each line that it prints to `on_line`.
 
     On a timeout the whole process group is killed; on Ctrl-C or SIGTERM it is asked to save, waited for and killed,
-    and Interrupted is raised. Nothing that the child started in its group outlives it.
+    and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started in its group outlives it.
+    `environment` is added to what every child gets.
     """
     started = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=child_environment(device),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=(lock,),
-    )
-    output = _Output(process, log, on_line)
-    deadline = None if timeout_seconds is None else started + timeout_seconds
-    try:
-        with _interruptible():
-            timed_out = not output.follow(deadline)
-    except KeyboardInterrupt:
-        _signal_group(process, signal.SIGTERM)
-        output.follow(time.monotonic() + GRACE_SECONDS)
-        raise Interrupted from None
-    finally:
-        _signal_group(process, signal.SIGKILL)
-        process.wait()
-        output.close()
-    return Exit(process.returncode, timed_out, time.monotonic() - started, output.tail())
+    with log.open("ab") as log_file, _interrupts() as interrupts:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**child_environment(device), PARENT: str(os.getpid()), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+        output = _Output(process, log_file, on_line)
+        deadline = math.inf if timeout_seconds is None else started + timeout_seconds
+        try:
+            ended = output.follow(lambda: bool(interrupts) or time.monotonic() > deadline)
+            if interrupts:
+                _signal_group(process, signal.SIGTERM)
+                deadline = time.monotonic() + GRACE_SECONDS
+                output.follow(lambda: len(interrupts) > 1 or time.monotonic() > deadline)
+                raise Interrupted
+        finally:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+            output.close()
+    return Exit(process.returncode, not ended, time.monotonic() - started, output.tail())
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM interrupt while a child runs, also in a background job, whose shell ignores Ctrl-C."""
+def _interrupts() -> Iterator[list[int]]:
+    """The interrupts that came so far: Ctrl-C, also in a background job, whose shell ignores it, and SIGTERM.
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    They are counted and raise nothing, so that none can break off the clean-up.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -160,55 +173,40 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 class _Output:
     """A child's output: to the log, up to its limit; line by line to the listener; the last lines kept."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None]):
+    def __init__(self, process: subprocess.Popen[bytes], log: BinaryIO, on_line: Callable[[str], None]):
         assert process.stdout is not None
-        self.process, self.on_line = process, on_line
-        self.pipe = process.stdout.fileno()
-        os.set_blocking(self.pipe, False)
-        self.log = log.open("ab")
+        self.process, self.log, self.on_line = process, log, on_line
+        self.pipe = process.stdout
+        os.set_blocking(self.pipe.fileno(), False)
         self.room = LOG_LIMIT - self.log.tell()
         self.partial = b""
         self.lines: deque[str] = deque(maxlen=400)
 
-    def follow(self, deadline: float | None) -> bool:
-        """Read until the process has ended; False when the deadline came first."""
+    def follow(self, stop: Callable[[], bool]) -> bool:
+        """Read until the process has ended; False when `stop` said so first."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.pipe, selectors.EVENT_READ)
             while self.process.poll() is None:
-                if deadline is not None and time.monotonic() > deadline:
+                if stop():
                     return False
-                if selector.select(timeout=0.1) and not self._read():
-                    selector.close()
-                    return self._wait(deadline)
-        self._read_rest()
+                if selector.select(timeout=0.1) and self._read() == b"":  # it closed its output and still runs
+                    selector.unregister(self.pipe)
         return True
 
-    def _wait(self, deadline: float | None) -> bool:
-        """The child closed its output and still runs."""
+    def _read(self) -> bytes | None:
+        """Take what is there; None when nothing is, no bytes when the pipe is closed."""
         try:
-            self.process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def _read_rest(self) -> None:
-        while self._read():
-            pass
-
-    def _read(self) -> bool:
-        """Take what is there; False when nothing is, or when the pipe is closed."""
-        try:
-            data = os.read(self.pipe, 65536)
+            data = os.read(self.pipe.fileno(), READ_BYTES)
         except BlockingIOError:
-            return False
+            return None
         self.log.write(data[: max(0, self.room)])
         self.log.flush()
         self.room -= len(data)
         *lines, self.partial = (self.partial + data).split(b"\n")
-        self.partial = self.partial[-65536:]
+        self.partial = self.partial[-READ_BYTES:]
         for line in lines:
             self._take(line)
-        return bool(data)
+        return data
 
     def _take(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
@@ -216,12 +214,16 @@ class _Output:
         self.on_line(text)
 
     def close(self) -> None:
-        """Keep the unfinished last line and close the files."""
-        if self.partial:
-            self._take(self.partial)
-        self.log.close()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        """Take what the pipe still holds and the unfinished last line.
+
+        A process that left the group can hold the pipe and print for ever: no more is read than a pipe can hold.
+        """
+        with self.pipe:
+            for _ in range(LARGEST_PIPE_BYTES // READ_BYTES):
+                if not self._read():
+                    break
+            if self.partial:
+                self._take(self.partial)
 
     def tail(self) -> str:
         """The last lines, as one text."""

@@ -4,12 +4,13 @@ Each takes a run folder, writes what it needs into it, and gives back a report; 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from harness import preflight, scoring
+from harness.data.root import data_root
 from harness.data.training import TrainingData
 from harness.faults import Fault, classify
 from harness.files import write_atomically
@@ -89,13 +90,21 @@ def run_scoring(
         metrics=profile.metrics,
         windows=profile.windows,
     )
-    ended = _run_module(scoring.__name__, request, target, folder, config.device, lock, SCORING_SECONDS)
+    where = {"LINBENCH_DATA": str(data_root().resolve())}  # no other child needs to know
+    ended = _run_module(scoring.__name__, request, target, folder, config.device, lock, SCORING_SECONDS, where)
     answer = msgspec.json.decode(target.read_bytes(), type=scoring_report.Report)
     return msgspec.structs.replace(answer, seconds=ended.seconds)
 
 
 def _run_module(
-    module: str, request: msgspec.Struct, report: Path, folder: RunFolder, device: str, lock: int, seconds: float
+    module: str,
+    request: msgspec.Struct,
+    report: Path,
+    folder: RunFolder,
+    device: str,
+    lock: int,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
 ) -> Exit:
     """Run one of our modules on a request file until its report is there."""
     question = report.with_name(f"{report.stem}.request.json")
@@ -108,8 +117,9 @@ def _run_module(
         lock=lock,
         device=device,
         timeout_seconds=seconds,
+        environment=environment,
     )
-    if not report.is_file():
+    if ended.timed_out or not report.is_file():
         fault = _fault(ended, folder) or Fault("error", f"{module} ended without a report")
         raise MissingReport(fault, ended)
     question.unlink()

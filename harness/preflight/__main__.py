@@ -23,7 +23,7 @@ def main() -> None:
         builds.run_all()
     except CheckFailed as problem:
         failed, error = builds.current, str(problem)
-    except Exception as problem:  # the agent's code may raise anything
+    except BaseException as problem:  # the agent's code may raise anything, and SystemExit
         failed, error, trace = builds.current, f"{type(problem).__name__}: {problem}", traceback.format_exc()
     report = Report(
         checks=tuple(builds.checks),

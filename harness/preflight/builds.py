@@ -49,9 +49,11 @@ class Builds:
             self.parameters = count_at_full_size(script, settings)
             shrink(settings)
             model = script.build_model(settings).to(settings.device)
+            born_with = set(model.state_dict())
         tokens_BT = torch.randint(settings.vocab_size, (BATCH, settings.block_size + 1), device=settings.device)
         with self._check("forward", lambda: f"loss {loss.item():.4f}, logits {tuple(logits.shape)}"):
             logits, loss = self._forward(model, settings, tokens_BT)
+            self._look_for_latecomers(model, born_with)
         with self._check("backward", lambda: "finite gradients"):
             loss.backward()
             self._look_at_gradients(model)
@@ -91,6 +93,14 @@ class Builds:
         if not math.isfinite(loss.item()):
             raise CheckFailed(f"the loss of an untrained model is {loss.item()}")
         return logits, loss
+
+    def _look_for_latecomers(self, model: Any, born_with: set[str]) -> None:
+        late = sorted(set(model.state_dict()) - born_with)
+        if late:
+            raise CheckFailed(
+                f"forward creates {', '.join(late[:5])}{' ...' if len(late) > 5 else ''}; the optimizer and a reloaded "
+                "model know only the parameters and buffers that __init__ creates"
+            )
 
     def _look_at_gradients(self, model: Any) -> None:
         for name, weight in model.named_parameters():
@@ -140,5 +150,5 @@ def count_at_full_size(script: ModuleType, settings: Any) -> int:
     try:
         with torch.device("meta"):
             return count(script.build_model(settings))
-    except RuntimeError:  # the agent's code computes with values while it builds, which meta tensors have none of
+    except Exception:  # it may compute with values while it builds, which meta tensors have none of; else it fails again
         return count(script.build_model(settings))

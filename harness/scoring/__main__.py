@@ -26,7 +26,7 @@ def main() -> None:
         model, step = load_checkpoint(Path(request.source), Path(request.run), Path(request.checkpoint))
         batch, most = config.micro_batch_size, request.windows
         score = validation_loss(model, tokens, config.block_size, batch, config.device, config.dtype, most)
-    except Exception as problem:  # the agent's code may raise anything
+    except BaseException as problem:  # the agent's code may raise anything, and SystemExit
         report = Report(error=f"{type(problem).__name__}: {problem}", traceback=traceback.format_exc())
     else:
         report = Report(metrics={"val_loss": score.loss}, tokens=score.tokens, tokens_sha256=score.sha256, step=step)
