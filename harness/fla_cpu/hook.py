@@ -30,7 +30,7 @@ class FlaFinder:
 
 
 def patch_after_execution(spec: ModuleSpec) -> None:
-    """Make the loader of `spec` call `patch` once the module's own code has run; the first one announces the backend."""
+    """Make the loader of `spec` call `patch` once the module's own code has run; the first announces the backend."""
     loader = spec.loader
     assert loader is not None
     execute = loader.exec_module

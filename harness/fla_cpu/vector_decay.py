@@ -16,7 +16,7 @@ from harness.fla_cpu.layout import from_chunks, state_from_groups, state_to_grou
 from harness.fla_cpu.precision import full_precision, promote
 
 CHUNK = 16
-# Largest |log decay| over a chunk for which both factors keep the precision of float32.
+# Largest |log decay| from the middle of a chunk at which both factors, and their product, stay well inside float32.
 SPLIT_LIMIT = 20.0
 
 
@@ -36,9 +36,11 @@ def decayed_scores(
     Everything is (..., C, K), a score matrix (..., C, C). A weak decay is split into two factors, which makes this a
     matrix product; a strong one would overflow there.
     """
-    bounds = (*query_cumulative.detach().aminmax(), *key_cumulative.detach().aminmax())
+    centre = key_cumulative.detach()[..., -1:, :] / 2
+    from_centre, to_centre = query_cumulative - centre, centre - key_cumulative
+    bounds = (*from_centre.detach().aminmax(), *to_centre.detach().aminmax())
     if all(abs(bound.item()) <= SPLIT_LIMIT for bound in bounds):
-        left, right = queries * query_cumulative.exp(), (-key_cumulative).exp().transpose(-1, -2)
+        left, right = queries * from_centre.exp(), to_centre.exp().transpose(-1, -2)
         return [(left @ (key.transpose(-1, -2) * right)).tril(diagonal - 1) for key in keys]
     weighted = queries.unsqueeze(-2) * pairwise_decay(query_cumulative, key_cumulative, diagonal)
     return [(weighted * key.unsqueeze(-3)).sum(-1) for key in keys]
