@@ -5,10 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
-from sandbox.document import Document, LineRange
+from sandbox.document import Document
 from sandbox.errors import EditRefused, nearest
 from sandbox.schema import OverrideKey
 from sandbox.syntax import syntax_tree
+from sandbox.view import pointed
 
 NAME = "CONFIG_OVERRIDES"
 Value = float | int | bool | str
@@ -22,17 +23,20 @@ def read_overrides(document: Document, allowed: Mapping[str, OverrideKey]) -> di
     Raises EditRefused, with line and column, for anything but one dictionary of allowed keys and values in range.
     """
     values: dict[str, Value] = {}
-    for region, lines, content in zip(document.frame.regions, document.ranges, document.contents, strict=True):
+    originals = document.frame.segments[1::2]
+    for number, region in enumerate(document.frame.regions):
         if region.kind == "overrides":
-            values.update(_Reader(lines, content, allowed).read())
+            values.update(_Reader(document, number, allowed, _indent(originals[number])).read())
     return values
 
 
 class _Reader:
-    def __init__(self, lines: LineRange, content: str, allowed: Mapping[str, OverrideKey]) -> None:
-        self.lines = lines
+    def __init__(self, document: Document, region: int, allowed: Mapping[str, OverrideKey], indent: str) -> None:
+        self.document = document
+        self.lines = document.ranges[region]
+        self.content = document.contents[region]
         self.allowed = allowed
-        self.content = content
+        self.indent = indent
 
     def read(self) -> dict[str, Value]:
         dictionary = self._dictionary()
@@ -54,6 +58,8 @@ class _Reader:
         first = statements[0]
         if not isinstance(first, ast.Assign) or not _sets_name(first):
             self._refuse(first, f"The region must hold one statement, `{NAME} = {{...}}`, and nothing else")
+        if _indent(self.content) != self.indent:
+            self._refuse(first, f"Indent this line by {len(self.indent)} space(s), as the template does")
         if len(statements) > 1:
             self._refuse(statements[1], f"Only one statement may stand here, `{NAME} = {{...}}`")
         if not isinstance(first.value, ast.Dict):
@@ -62,16 +68,20 @@ class _Reader:
 
     def _statements(self) -> list[ast.stmt]:
         """The region's statements, with the line numbers of the whole script."""
-        code = [line for line in self.content.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-        indented = bool(code) and code[0][0].isspace()
+        indented = bool(_indent(self.content))
         above = self.lines.first - 1 - indented
         try:
             tree = syntax_tree("if 1:\n" * indented + self.content)
         except SyntaxError as error:
             line, column = above + (error.lineno or 1), error.offset or 1
             raise EditRefused(
-                f"{NAME} would not parse: line {line}, column {column}: {error.msg}.", line=line, column=column
+                f"{NAME} would not parse: line {line}, column {column}: {error.msg}\n"
+                f"{pointed(self.document, line, column)}",
+                line=line,
+                column=column,
             ) from None
+        except (RecursionError, MemoryError):
+            raise EditRefused(f"{NAME} nests too deeply. Write plain values.", line=self.lines.first) from None
         ast.increment_lineno(tree, above)
         if not indented:
             return tree.body
@@ -112,7 +122,15 @@ class _Reader:
 
     def _refuse(self, node: ast.AST, reason: str) -> NoReturn:
         line, column = int(getattr(node, "lineno", self.lines.first)), int(getattr(node, "col_offset", 0)) + 1
-        raise EditRefused(f"{NAME}: line {line}, column {column}: {reason}.", line=line, column=column)
+        shown = pointed(self.document, line, column)
+        raise EditRefused(f"{NAME}: line {line}, column {column}: {reason}.\n{shown}", line=line, column=column)
+
+
+def _indent(content: str) -> str:
+    """The white space before the first line of code."""
+    code = (line for line in content.split("\n") if line.strip() and not line.lstrip().startswith("#"))
+    first = next(code, "")
+    return first[: len(first) - len(first.lstrip())]
 
 
 def _sets_name(node: ast.Assign) -> bool:

@@ -9,6 +9,8 @@ _WHOLE = 6
 """A region of at most this many lines is shown in full."""
 _EDGE = 3
 """Of a longer one, so many lines are shown at each end."""
+_WIDTH = 200
+"""Of a line that an error points into, so many characters are shown around the place."""
 _GAP = "       ..."
 
 
@@ -45,6 +47,15 @@ def render_script(document: Document, select: Sequence[LineRange] | None = None)
     chosen = select if select is not None else [LineRange(1, document.total)]
     blocks = ["\n".join(_marked(document, n) for n in _inside(document, lines)) for lines in chosen]
     return f"\n{_GAP}\n".join(block for block in blocks if block)
+
+
+def pointed(document: Document, line: int, column: int) -> str:
+    """A line of the edited file with its number, and a caret under a column (counted from 1)."""
+    text = document.lines[line - 1].rstrip("\n") if line <= document.total else ""
+    start = max(column - _WIDTH // 2, 0) if len(text) > _WIDTH else 0
+    before = text[start : column - 1].ljust(column - 1 - start)
+    margin = "".join("\t" if character == "\t" else " " for character in before)
+    return f"{line:>6}  {text[start : start + _WIDTH]}\n{'':8}{margin}^"
 
 
 def _inside(document: Document, lines: LineRange) -> range:

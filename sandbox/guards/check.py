@@ -23,10 +23,10 @@ def check(document: Document, overrides: Mapping[str, OverrideKey]) -> None:
 
 
 def _check(document: Document, overrides: Mapping[str, OverrideKey]) -> None:
+    read_overrides(document, overrides)
     new = parse(document)
     old = parse_template(document.frame)
     mixed = check_frozen(old, new)
-    read_overrides(document, overrides)
     check_flow(old, new, mixed)
     old_scopes, new_scopes = scopes_of(old), scopes_of(new)
     check_definitions(document.frame.regions, new_scopes)

@@ -8,6 +8,7 @@ from sandbox.document import Document, Frame
 from sandbox.errors import EditRefused
 from sandbox.guards.script import Script
 from sandbox.syntax import syntax_tree, without_warnings
+from sandbox.view import pointed
 
 _MAX_DEPTH = 900
 """Deepest nesting of a syntax tree; deeper ones would overrun the C stack of a parser on some Python versions."""
@@ -61,10 +62,3 @@ def _refused(document: Document, reason: str, line: int, column: int) -> EditRef
     if all(line not in lines for lines in document.ranges):
         message += "\nThat line is read-only: look at how the region before it ends."
     return EditRefused(message, line=line, column=column)
-
-
-def pointed(document: Document, line: int, column: int) -> str:
-    """A line of the edited file with its number, and a caret under a column (counted from 1)."""
-    text = document.lines[line - 1].rstrip("\n") if line <= document.total else ""
-    margin = "".join("\t" if character == "\t" else " " for character in text[: column - 1].ljust(column - 1))
-    return f"{line:>6}  {text}\n{'':8}{margin}^"

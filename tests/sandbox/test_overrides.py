@@ -86,6 +86,20 @@ def test_anything_else_is_refused_with_its_place(framed: Framed, statement: str,
     assert refusal.value.line is not None
 
 
+def test_another_indentation_than_the_template_is_refused(framed: Framed) -> None:
+    """A dictionary that is not indented as the template's is refused in words of its own, not as a stray indent."""
+    for statement in ("CONFIG_OVERRIDES = {}\n", "        CONFIG_OVERRIDES = {}\n", "\tCONFIG_OVERRIDES = {}\n"):
+        with pytest.raises(EditRefused, match=r"line 2, column \d: Indent this line by 4 space"):
+            read_overrides(framed(TEMPLATE).with_content(0, statement), ALLOWED)
+
+
+@pytest.mark.parametrize("value", ["(" * 300, "-" * 100_000 + "1", "1" + " + 1" * 100_000])
+def test_deep_nesting_is_refused(framed: Framed, value: str) -> None:
+    """A value nested beyond the parser's stack is refused like any other expression."""
+    with pytest.raises(EditRefused, match="CONFIG_OVERRIDES"):
+        read_overrides(framed(TEMPLATE).with_content(0, f"    CONFIG_OVERRIDES = {{'steps': {value}}}\n"), ALLOWED)
+
+
 def test_a_script_without_overrides_sets_nothing(framed: Framed) -> None:
     """Regions of code are not read."""
     assert read_overrides(framed("#[ a\nCONFIG_OVERRIDES = {'steps': 1}\n#]\n"), ALLOWED) == {}

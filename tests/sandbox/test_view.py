@@ -3,7 +3,7 @@
 from sandbox.document import Document, Frame, LineRange
 from sandbox.errors import EditRefused
 from sandbox.schema import Region
-from sandbox.view import render_refusal, render_regions, render_script, render_success
+from sandbox.view import pointed, render_refusal, render_regions, render_script, render_success
 
 FRAME = Frame("d/f.py", (Region("a", 2, 9), Region("b", 11, 12)), "".join(f"  line {n}\n" for n in range(1, 14)))
 
@@ -54,3 +54,11 @@ def test_the_script_marks_read_only_lines() -> None:
     shown = render_script(document, [LineRange(1, 2), LineRange(13, 99)])
     assert shown.split("\n") == ["     1 |   line 1", "     2     line 2", "       ...", "    13 |   line 13"]
     assert len(render_script(document).split("\n")) == 13
+
+
+def test_a_long_line_is_shown_around_the_place() -> None:
+    """An error in a very long line shows the part with the place, and the caret stands under it."""
+    document = Document.original(FRAME).with_content(0, "x" * 5000 + "$" + "y" * 5000 + "\n")
+    line, caret = pointed(document, 2, 5001).split("\n")
+    assert len(line) < 250
+    assert line.index("$") == caret.index("^")
