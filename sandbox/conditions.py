@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from harness.data.errors import DataError
 from harness.data.training import TrainingData, training_data
 from harness.machine import default_device
 from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
 from harness.run_config import RunConfig, config_sha256
 from sandbox.errors import MachineFault, UsageError, nearest
+from sandbox.state import TestState
 from sandbox.task_schema import Task
 
 
@@ -65,6 +68,16 @@ def conditions(task: Task, profile_name: str, seed: int, overridden: Mapping[str
         )
     except ProfileError as error:
         raise UsageError(str(error), run="linbench test --help") from error
+
+
+def conditions_of(test: TestState) -> Conditions:
+    """The conditions that a test was begun with. Raises MachineFault when this linbench no longer knows them."""
+    try:
+        return Conditions(load_profile(test.profile), msgspec.convert(test.config, RunConfig))
+    except (ProfileError, msgspec.ValidationError) as error:
+        raise MachineFault(
+            f"Test {test.number} was begun by another version of linbench: {error}", run=f"linbench runs {test.number}"
+        ) from error
 
 
 def open_data(profile: Profile) -> TrainingData:

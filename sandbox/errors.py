@@ -61,6 +61,12 @@ class LedgerDamaged(MachineFault):
     """A line of the ledger is not what was written."""
 
 
+class Stopped(LinbenchError):
+    """Ctrl-C or SIGTERM ended the command; nothing that was recorded is lost."""
+
+    exit_code = 130
+
+
 def nearest(value: str, alternatives: Iterable[str]) -> str:
     """Say which alternatives there are, and which one was probably meant.
 

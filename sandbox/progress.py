@@ -22,6 +22,7 @@ class TrainingProgress:
         self.steps, self.title = steps, title
         self.began = self.shown = time.monotonic()
         self.startup_seconds: float | None = None
+        self._first: Progress | None = None
         self._bar: Bar | None = None
 
     def __enter__(self) -> "TrainingProgress":
@@ -47,18 +48,24 @@ class TrainingProgress:
         if progress is None:
             return
         now = time.monotonic()
-        if self.startup_seconds is None:
-            self.startup_seconds = now - self.began
+        if self._first is None or self.startup_seconds is None:
+            self.startup_seconds, self._first = now - self.began, progress
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=progress.step, line=self.describe(progress))
-        elif now - self.shown >= PLAIN_SECONDS or progress.step >= self.steps:
+        elif now - self.shown >= PLAIN_SECONDS or (progress.step >= self.steps and self.shown <= now):
             self.shown = now
-            print(f"{self.title}: {self.describe(progress)}", file=sys.stderr, flush=True)
+            self._print(f"{self.title}: {self.describe(progress)}")
+
+    def _print(self, line: str) -> None:
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except BrokenPipeError:  # as in `linbench test 2>&1 | head`: nobody reads on, and the test goes on
+            self.shown = float("inf")
 
     def describe(self, progress: Progress) -> str:
         """Step, loss, speed and the time that is left at that speed."""
-        left = self.steps - progress.step
+        left, done = self.steps - progress.step, progress.step - (self._first or progress).step
         elapsed = time.monotonic() - self.began - (self.startup_seconds or 0.0)
-        eta = f", {duration(left * elapsed / progress.step)} left" if progress.step > 1 and left > 0 else ""
+        eta = f", {duration(left * elapsed / done)} left" if done > 0 and left > 0 else ""
         speed = f"{progress.tokens_per_second:,.0f} tokens/s"
         return f"step {progress.step:,}/{self.steps:,}, loss {progress.loss:.4f}, {speed}{eta}"

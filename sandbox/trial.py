@@ -1,54 +1,41 @@
 """A test as a transaction: check, reserve, train, score, commit - or refund, when the machine is to blame.
 
 Whatever happens in between, the ledger's reservation remains and `linbench test --resume` goes on from the last
-checkpoint. Only the end is written here; what to run and how it ended is the harness's to say.
+checkpoint. Whoever begins or resumes a test holds its folder first, so that it never has two writers.
 """
 
-import difflib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
-
-import msgspec
 
 from harness import stages
 from harness.agent_traceback import agent_frames, format_frames
-from harness.data.training import TrainingData
 from harness.faults import Fault
 from harness.files import write_atomically
 from harness.launch import Busy, Exit, Interrupted, exclusive
-from harness.metrics import read_evaluations
 from harness.preflight.report import Report as PreflightReport
-from harness.profiles import load_profile
-from harness.run_config import RunConfig, without_paths
+from harness.run_config import without_paths
 from harness.run_folder import RunFolder
-from harness.scoring.report import Report as ScoringReport
 from sandbox.adoption import adopt
-from sandbox.conditions import Conditions, open_data
-from sandbox.document import Document, split_lines
-from sandbox.errors import MachineFault, RunFailed, UsageError
-from sandbox.events import Commit, Refund, Reserve, Resume
+from sandbox.conditions import Conditions, conditions_of, open_data
+from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
+from sandbox.events import Commit, Event, Reserve, Resume
+from sandbox.fold import step
 from sandbox.guards import check as guard
+from sandbox.ledger import Entry
 from sandbox.locks import cannot_write
-from sandbox.outcome import facts_of, result_json
-from sandbox.progress import TrainingProgress
+from sandbox.reserved_test import ReservedTest, edit_command
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
-
-
-class TestInterrupted(MachineFault):
-    """Ctrl-C or SIGTERM ended linbench while a test ran; the test can be resumed at no cost."""
-
-    __test__ = False
-    exit_code = 130
 
 
 def check(session: Session, state: SessionState, conditions: Conditions) -> PreflightReport:
     """The free check: the guards on the whole file, then the preflight in a child process.
 
-    Raises EditRefused for a script that is not whole, RunFailed for one whose model does not pass.
+    Raises EditRefused for a script that is not whole, RunFailed for one whose model does not pass, MachineFault when
+    the machine does not let it finish, Stopped on Ctrl-C.
     """
     guard(state.document, state.task.task.overrides)
     tests = session.folder.test(0).root.parent
@@ -62,6 +49,8 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
             return _passed(report, folder, state)
     except stages.MissingReport as missing:
         raise _died("check", missing.fault, missing.ended) from missing
+    except Interrupted:
+        raise Stopped("The check was interrupted. No test was spent.", run="linbench check") from None
     except OSError as error:
         raise cannot_write(tests, error) from error
 
@@ -74,7 +63,7 @@ def _passed(report: PreflightReport, folder: RunFolder, state: SessionState) -> 
     lines = f"\n{format_frames(frames, file)}" if frames else ""
     raise RunFailed(
         f"check failed at {report.failed!r}: {report.error}{lines}\nNo test was spent.",
-        run=_edit_command(state.document, frames[-1].line if frames else None),
+        run=edit_command(state.document, frames[-1].line if frames else None),
         line=frames[-1].line if frames else None,
     )
 
@@ -84,25 +73,20 @@ def _died(stage: str, fault: Fault, ended: Exit) -> MachineFault | RunFailed:
     return (MachineFault if fault.refunded else RunFailed)(message, run="linbench check")
 
 
-def _edit_command(document: Document, line: int | None) -> str:
-    ranges = [lines for lines in document.ranges if line is not None and line in lines]
-    return f"linbench edit --range {(ranges or document.ranges)[0].option}"
-
-
 def run_test(session: Session, conditions: Conditions) -> TestState:
     """Check, reserve, train, score and commit one test of the script as it stands.
 
     Raises EditRefused, RunFailed (the test is then spent, unless the message says otherwise), BudgetSpent,
-    MachineFault (nothing is spent) or TestInterrupted.
+    MachineFault (nothing is spent) or Stopped (the test can be resumed).
     """
     state = adopt(session)
-    _require_no_interrupted(session, state, conditions)
-    if state.budget_left < 1 and state.open_test is None:
-        _reserve(session, state, conditions)  # refuses, in the ledger's own words
+    if state.open_test is not None and not state.closed:
+        state = _give_up(session, state.open_test, state, conditions)
+    _refuse_unlawful(state, _reservation(state, conditions))  # before the check takes its time
     data = open_data(conditions.profile)
     report = check(session, state, conditions)
-    number = _reserve(session, state, conditions)
-    return _run(session, number, data, report)
+    with _reserved(session, state, conditions) as (number, lock):
+        return ReservedTest(session, number, conditions, data, lock).to_the_end(report)
 
 
 def resume_test(session: Session) -> TestState:
@@ -113,177 +97,77 @@ def resume_test(session: Session) -> TestState:
     )
     if waiting is None:
         raise UsageError("No test was interrupted; there is nothing to resume.", run="linbench test")
-    _require_idle(session, waiting.number)
-    data = open_data(load_profile(waiting.profile))
-    with session.transact() as transaction:
-        transaction.append(Resume(waiting.number))
-    return _run(session, waiting.number, data, None)
+    conditions = conditions_of(waiting)
+    data = open_data(conditions.profile)
+    with _alone(session, waiting.number) as lock:
+        with session.transact() as transaction:
+            transaction.append(Resume(waiting.number))
+        return ReservedTest(session, waiting.number, conditions, data, lock).to_the_end()
 
 
-def _require_no_interrupted(session: Session, state: SessionState, conditions: Conditions) -> None:
+def _give_up(session: Session, waiting: TestState, state: SessionState, conditions: Conditions) -> SessionState:
     """An interrupted test of this very script is to be resumed; one of another script is given up."""
-    waiting = state.open_test
-    if waiting is None or state.closed:
-        return
-    _require_idle(session, waiting.number)
-    same = waiting.source_sha256 == state.document.revision_sha() and waiting.config_sha256 == conditions.config_sha256
-    if same:
-        raise UsageError(
-            f"Test {waiting.number} of this very script was interrupted. Resuming it costs nothing.",
-            run="linbench test --resume",
-        )
-    with session.transact() as transaction:
-        transaction.append(Commit(waiting.number, "failed", "abandoned", {}, {}))
-    print(f"linbench: test {waiting.number}, interrupted before, is given up for the new script.", file=sys.stderr)
+    with _alone(session, waiting.number):
+        same = waiting.source_sha256 == state.document.revision_sha()
+        if same and waiting.config_sha256 == conditions.config_sha256:
+            raise UsageError(
+                f"Test {waiting.number} of this very script was interrupted. Resuming it costs nothing.",
+                run="linbench test --resume",
+            )
+        with session.transact() as transaction:
+            state = transaction.append(Commit(waiting.number, "failed", "abandoned", {}, {}))
+    what = "settings" if same else "script"
+    print(f"linbench: test {waiting.number}, interrupted before, is given up for the new {what}.", file=sys.stderr)
+    return state
 
 
-def _require_idle(session: Session, number: int) -> None:
+def _reservation(state: SessionState, conditions: Conditions) -> Reserve:
+    return Reserve(
+        test=len(state.tests) + 1,
+        revision=state.revision,
+        source_sha256=state.document.revision_sha(),
+        profile=conditions.profile.name,
+        seed=conditions.config.seed,
+        config=without_paths(conditions.config),
+        config_sha256=conditions.config_sha256,
+    )
+
+
+@contextmanager
+def _reserved(session: Session, state: SessionState, conditions: Conditions) -> Iterator[tuple[int, int]]:
+    """Spend one test on the script that was checked, and hold its folder: gives its number and the lock."""
+    with ExitStack() as held:
+        with session.transact() as transaction:
+            if transaction.state.revision != state.revision:
+                raise UsageError(
+                    f"The script changed during the check, from revision {state.revision} to "
+                    f"{transaction.state.revision}. No test was spent.",
+                    run="linbench test",
+                )
+            event = _reservation(transaction.state, conditions)
+            _refuse_unlawful(transaction.state, event)
+            lock = held.enter_context(_alone(session, event.test))
+            transaction.append(event)
+        yield event.test, lock
+
+
+def _refuse_unlawful(state: SessionState, event: Event) -> None:
+    """Raise what the ledger would raise at this event."""
+    step(state, Entry(state.seq + 1, "", event, ""))
+
+
+@contextmanager
+def _alone(session: Session, number: int) -> Iterator[int]:
+    """Hold the folder of a test against every other process. Raises UsageError while one of its processes lives."""
     folder = session.folder.test(number)
-    if folder.root.is_dir():
+    with ExitStack() as held:
         try:
-            with exclusive(folder.lock):
-                return
+            folder.root.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context(exclusive(folder.lock))
         except Busy as busy:
             raise UsageError(
                 f"Test {number} is still running, in {busy}. Wait for it, or end it first.", run="linbench status"
             ) from busy
-
-
-def _reserve(session: Session, state: SessionState, conditions: Conditions) -> int:
-    with session.transact() as transaction:
-        if transaction.state.revision != state.revision:
-            raise UsageError(
-                f"The script changed during the check, from revision {state.revision} to "
-                f"{transaction.state.revision}. No test was spent.",
-                run="linbench test",
-            )
-        number = len(transaction.state.tests) + 1
-        transaction.append(
-            Reserve(
-                test=number,
-                revision=state.revision,
-                source_sha256=state.document.revision_sha(),
-                profile=conditions.profile.name,
-                seed=conditions.config.seed,
-                config=without_paths(conditions.config),
-                config_sha256=conditions.config_sha256,
-            )
-        )
-    return number
-
-
-def _run(session: Session, number: int, data: TrainingData, report: PreflightReport | None) -> TestState:
-    """Train and score a reserved test and write its end into the ledger."""
-    state = session.read()
-    test, folder = state.tests[number], session.folder.test(number)
-    config = msgspec.convert(test.config, RunConfig)
-    try:
-        _write_folder(state, test, folder, report)
-        with exclusive(folder.lock) as lock:
-            stages.write_run_config(folder, config, data)
-            return _Run(session, state, test, data, config, lock).to_the_end()
-    except Interrupted:
-        raise TestInterrupted(
-            f"Test {number} was interrupted. Its checkpoint is kept, and going on costs nothing.",
-            run="linbench test --resume",
-        ) from None
-    except Busy as busy:
-        raise UsageError(f"Test {number} is still running, in {busy}.", run="linbench status") from busy
-    except OSError as error:
-        raise cannot_write(folder.root, error) from error
-
-
-def _write_folder(state: SessionState, test: TestState, folder: RunFolder, report: PreflightReport | None) -> None:
-    """Put the test's folder together from the ledger; again after a crash, it comes to the same."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    file = state.task.task.file
-    diff = difflib.unified_diff(split_lines(state.task.template), split_lines(test.source), f"a/{file}", f"b/{file}")
-    write_atomically(folder.source, test.source)
-    write_atomically(folder.diff, "".join(diff))
-    if report is not None:
-        write_atomically(folder.preflight, msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
-
-
-class _Run:
-    """One reserved test on its way to the ledger's next line about it."""
-
-    def __init__(
-        self, session: Session, state: SessionState, test: TestState, data: TrainingData, config: RunConfig, lock: int
-    ):
-        self.session, self.state, self.test, self.data, self.config = session, state, test, data, config
-        self.lock = lock
-        self.folder = session.folder.test(test.number)
-        self.profile = load_profile(test.profile)
-        self.startup_seconds: float | None = None
-
-    def to_the_end(self) -> TestState:
-        """Train, score, commit."""
-        training, fault = self._train()
-        if fault is not None:
-            self._end_badly(fault, training)
-        try:
-            score = stages.run_scoring(self.folder, self.config, self.profile, self.lock)
-        except stages.MissingReport as missing:
-            fault = missing.fault
-            if not fault.refunded:
-                fault = Fault("evaluation_not_started", f"the scoring process failed: {fault.message}")
-            self._end_badly(fault, training)
-        if score.error is not None:
-            self._end_badly(Fault("error", f"the trained model could not be scored: {score.error}"), training, score)
-        return self._commit("done", None, dict(score.metrics), self._facts(training, score))
-
-    def _train(self) -> tuple[Exit, Fault | None]:
-        title = f"test {self.test.number}"
-        with TrainingProgress(self.config.max_iters, title) as progress:
-            ended = stages.run_training(self.folder, self.config, self.profile, self.lock, progress.take)
-        self.startup_seconds = progress.startup_seconds
-        return ended
-
-    def _end_badly(self, fault: Fault, training: Exit, score: ScoringReport | None = None) -> NoReturn:
-        if fault.refunded and self.state.refunds < self.state.start.tests:
-            self._refund(fault)
-        text = score.traceback if score else training.tail
-        frames = agent_frames(text, self.folder.source)
-        traceback = format_frames(frames, self.state.task.task.file)
-        facts = {**self._facts(training, score), "message": fault.message}
-        self._commit("failed", fault.reason, {}, {**facts, **({"traceback": traceback} if traceback else {})})
-        line = frames[-1].line if frames else None
-        raise RunFailed(
-            "\n".join(filter(None, [f"Test {self.test.number} failed ({fault.reason}): {fault.message}", traceback])),
-            run=_edit_command(self.state.document, line) if line else f"linbench runs {self.test.number}",
-            line=line,
-        )
-
-    def _refund(self, fault: Fault) -> NoReturn:
-        resumable = self.folder.checkpoint.is_file()
-        with self.session.transact() as transaction:
-            transaction.append(Refund(self.test.number, fault.reason, fault.message, resumable))
-        raise MachineFault(
-            f"Test {self.test.number} was stopped ({fault.reason}): {fault.message}. It is refunded.",
-            run="linbench test --resume" if resumable else "linbench test",
-        )
-
-    def _facts(self, training: Exit, score: ScoringReport | None) -> dict[str, Any]:
-        return facts_of(
-            self.config,
-            self.data,
-            self.state.task.template,
-            self._parameters(),
-            training,
-            self.startup_seconds,
-            read_evaluations(self.folder.metrics),
-            score,
-        )
-
-    def _parameters(self) -> int | None:
-        if not self.folder.preflight.is_file():
-            return None
-        return msgspec.json.decode(self.folder.preflight.read_bytes(), type=PreflightReport).parameters
-
-    def _commit(
-        self, status: Any, reason: str | None, metrics: dict[str, float], facts: Mapping[str, Any]
-    ) -> TestState:
-        write_atomically(self.folder.result, result_json(self.test, status, reason, metrics, dict(facts)))
-        with self.session.transact() as transaction:
-            event = Commit(self.test.number, status, reason, metrics, dict(facts))
-            return transaction.append(event).tests[self.test.number]
+        except OSError as error:
+            raise cannot_write(folder.root, error) from error
+        yield lock

@@ -4,14 +4,10 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-import msgspec
-
 from harness import stages
-from harness.launch import exclusive
-from harness.profiles import load_profile
-from harness.run_config import RunConfig
-from sandbox.conditions import open_data
-from sandbox.errors import MachineFault, RunFailed
+from harness.launch import Busy, Interrupted, exclusive
+from sandbox.conditions import conditions_of, open_data
+from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
 from sandbox.figures import best_test, number
 from sandbox.locks import cannot_write
 from sandbox.report import Facts, Heading, Report
@@ -65,12 +61,17 @@ def _verify_test(session: Session, state: SessionState, test: TestState) -> list
 
 def _score_again(session: Session, test: TestState) -> float:
     """Score the checkpoint once more, with a run config rebuilt from the ledger."""
-    folder, profile = session.folder.test(test.number), load_profile(test.profile)
-    config, data = msgspec.convert(test.config, RunConfig), open_data(profile)
+    folder, conditions = session.folder.test(test.number), conditions_of(test)
+    config, profile = conditions.config, conditions.profile
+    data = open_data(profile)
     try:
         with exclusive(folder.lock) as lock, tempfile.TemporaryDirectory(prefix=".verify-", dir=folder.root) as name:
             stages.write_run_config(folder, config, data)
             report = stages.run_scoring(folder, config, profile, lock, Path(name) / "scores.json")
+    except Busy as busy:
+        raise UsageError(f"{busy} is in use, perhaps by another verify. Wait for it.", run="linbench verify") from busy
+    except Interrupted:
+        raise Stopped("The verification was interrupted. Nothing was changed.", run="linbench verify") from None
     except stages.MissingReport as missing:
         raise MachineFault(f"the scoring did not start: {missing.fault.message}", run="linbench verify") from missing
     except OSError as error:

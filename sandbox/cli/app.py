@@ -1,14 +1,16 @@
 """The commands, gathered; and the one boundary where errors become replies and exit codes."""
 
+import io
 import json
 import os
+import shlex
 import sys
 from typing import NoReturn
 
 import typer
 
 from sandbox.cli import data, editing, history, library, results, tasks, testing
-from sandbox.errors import LinbenchError, MachineFault, UsageError, nearest
+from sandbox.errors import LinbenchError, MachineFault, Stopped, UsageError, nearest
 
 app = typer.Typer(
     name="linbench",
@@ -28,21 +30,33 @@ _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 def main() -> NoReturn:
     """Run one command and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a reply reaches a terminal of any encoding
+    try:
+        code = _run_command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; the last flush must not fail
+        code = 0
+    sys.exit(code)
+
+
+def _run_command() -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="linbench", standalone_mode=False)
     except LinbenchError as error:
-        code = reply_error(error)
+        return reply_error(error)
     except _ClickException as error:
-        code = reply_error(_usage_error(error, sorted(command.commands)))  # type: ignore[attr-defined]
+        return reply_error(_usage_error(error, sorted(command.commands)))  # type: ignore[attr-defined]
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; the last flush must not fail
-        code = 0
+        raise
     except OSError as error:
-        code = reply_error(MachineFault(f"the machine refused: {error}. Nothing was charged.", run="linbench status"))
+        return reply_error(MachineFault(f"the machine refused: {error}. Nothing was charged.", run="linbench status"))
     except (KeyboardInterrupt, typer.Abort):
-        code = 130
-    sys.exit(code if isinstance(code, int) else 0)
+        return reply_error(Stopped("Interrupted. Nothing that was recorded is lost.", run="linbench status"))
+    return code if isinstance(code, int) else 0
 
 
 def reply_error(error: LinbenchError) -> int:
@@ -63,10 +77,15 @@ def reply_error(error: LinbenchError) -> int:
 
 def _usage_error(error: Exception, commands: list[str]) -> UsageError:
     """What the argument parser found, with the command to run next."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "linbench"
+    words = sys.argv[1:]
+    command = next((word for word in words if word in commands), None)
     message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if message.startswith("Usage:"):  # nothing was typed
+        return UsageError(f"No command was given.\n\n{message}", run="linbench start")
     if message.startswith("No such command"):
-        wrong = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-        message = f"No such command {wrong!r}. {nearest(wrong, commands)}"
-    return UsageError(message or "No command was given.", run=f"{path} --help")
+        wrong = next((word for word in words if not word.startswith("-")), "")
+        return UsageError(f"No such command {wrong!r}. {nearest(wrong, commands)}", run="linbench --help")
+    if command is not None and words[0] != command:
+        behind = [word for word in words if word != command]
+        return UsageError(f"{message}; options follow the command.", run=f"linbench {command} {shlex.join(behind)}")
+    return UsageError(message, run=f"linbench {command} --help" if command else "linbench --help")

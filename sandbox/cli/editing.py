@@ -17,17 +17,22 @@ if TYPE_CHECKING:
     from sandbox.session import Session
     from sandbox.state import SessionState
 
+READ_LIMIT = 64 * 2**20
+"""Bytes; more is not read, since far less is already refused as too large."""
+
 _RANGE = re.compile(r"\s*(-?\d+)\s*(?:(?:-|–|\.\.|:|,)\s*(-?\d+))?\s*")
 
 
-def parse_range(text: str, option: str) -> "LineRange":
+def parse_range(text: str, option: str, document: "Document", command: str = "edit") -> "LineRange":
     """A range as typed: 33-70, 33–70, 33..70 or one line. Raises UsageError for anything else."""
     from sandbox.document import LineRange
 
     match = _RANGE.fullmatch(text)
     if match is None:
+        example = document.ranges[0].option
         raise UsageError(
-            f"{option} {text!r} is not a range of lines such as 33-70.", run=f"linbench edit {option} 33-70"
+            f"{option} {text!r} is not a range of lines such as {example}.",
+            run=f"linbench {command} {option} {example}",
         )
     return LineRange(int(match[1]), int(match[2] or match[1]))
 
@@ -49,7 +54,7 @@ def show(
     if region is not None:
         chosen = [document.ranges[region_index(document, region)]]
     elif range_ is not None:
-        chosen = [_inside(parse_range(range_, "--range"), document)]
+        chosen = [_inside(parse_range(range_, "--range", document, "show"), document)]
     lines = None if all_ else chosen
     text = f"{render_head(document)}\n{render_script(document, lines)}"
     reply_text(text, {**describe(state), "text": document.text}, as_json)
@@ -142,7 +147,7 @@ def _operation(
         return Replace(whole.first, whole.last, body)
     if lines is not None:
         option = "--delete" if asked == "delete" else "--range"
-        asked_lines = parse_range(lines, option)
+        asked_lines = parse_range(lines, option, document)
         if option == "--delete":
             return Delete(asked_lines.first, asked_lines.last)
         return Replace(asked_lines.first, asked_lines.last, body)

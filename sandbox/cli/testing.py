@@ -72,10 +72,7 @@ def submit(
     reply(leaderboard_of(state.task.task.id, submitted=state), as_json)
 
 
-def verify(
-    session: Annotated[str | None, typer.Argument(help="Session name; else LINBENCH_SESSION, else the newest.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+def verify(session: SessionOption = None, as_json: JsonOption = False) -> None:
     """Check the ledger's chain and the submitted source, and score the submitted checkpoint again."""
     from sandbox.verification import verify_session
 

@@ -1,0 +1,149 @@
+"""One reserved test on its way to the ledger's next line about it: train, score, then commit or refund.
+
+Every step can be repeated after a crash. What to run and how it ended is the harness's to say; the end is written here.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+from harness import stages
+from harness.agent_traceback import agent_frames, format_frames
+from harness.data.training import TrainingData
+from harness.faults import Fault
+from harness.files import write_atomically
+from harness.launch import Exit, Interrupted
+from harness.metrics import read_evaluations
+from harness.preflight.report import Report as PreflightReport
+from harness.scoring.report import Report as ScoringReport
+from sandbox.conditions import Conditions
+from sandbox.document import Document, split_lines
+from sandbox.errors import MachineFault, RunFailed, Stopped
+from sandbox.events import Commit, Refund
+from sandbox.locks import cannot_write
+from sandbox.outcome import facts_of, result_json
+from sandbox.progress import TrainingProgress
+from sandbox.session import Session
+from sandbox.state import TestState
+
+
+def edit_command(document: Document, line: int | None) -> str:
+    """The command that edits the region around `line`, else the first."""
+    ranges = [lines for lines in document.ranges if line is not None and line in lines]
+    return f"linbench edit --range {(ranges or document.ranges)[0].option}"
+
+
+class ReservedTest:
+    """A test that the ledger holds as reserved, in a folder whose lock this process holds."""
+
+    def __init__(self, session: Session, number: int, conditions: Conditions, data: TrainingData, lock: int):
+        self.session, self.conditions, self.data, self.lock = session, conditions, data, lock
+        self.state = session.read()
+        self.test = self.state.tests[number]
+        self.folder = session.folder.test(number)
+        self.startup_seconds: float | None = None
+
+    def to_the_end(self, report: PreflightReport | None = None) -> TestState:
+        """Train, score, commit; `report` is what the check before found.
+
+        Raises RunFailed, MachineFault (refunded, or to be resumed) or Stopped (to be resumed).
+        """
+        try:
+            self._write_folder(report)
+            return self._train_and_score()
+        except Interrupted:
+            raise Stopped(
+                f"Test {self.test.number} was interrupted. What it trained is kept, and going on costs nothing.",
+                run="linbench test --resume",
+            ) from None
+        except OSError as error:
+            raise cannot_write(self.folder.root, error) from error
+
+    def _write_folder(self, report: PreflightReport | None) -> None:
+        """Put the test's folder together from the ledger; again after a crash, it comes to the same."""
+        file = self.state.task.task.file
+        template, source = split_lines(self.state.task.template), split_lines(self.test.source)
+        write_atomically(self.folder.source, self.test.source)
+        write_atomically(self.folder.diff, "".join(difflib.unified_diff(template, source, f"a/{file}", f"b/{file}")))
+        if report is not None:
+            write_atomically(self.folder.preflight, _indented(report))
+        stages.write_run_config(self.folder, self.conditions.config, self.data)
+
+    def _train_and_score(self) -> TestState:
+        training, fault = self._train()
+        if fault is not None:
+            self._end_badly(fault, training, None, training.tail)
+        try:
+            score = stages.run_scoring(self.folder, self.conditions.config, self.conditions.profile, self.lock)
+        except stages.MissingReport as missing:
+            fault = missing.fault
+            if not fault.refunded:
+                fault = Fault("evaluation_not_started", f"the scoring process failed: {fault.message}")
+            self._end_badly(fault, training, None, missing.ended.tail)
+        if score.error is not None:
+            message = f"the trained model could not be scored: {score.error}"
+            self._end_badly(Fault("error", message), training, score, score.traceback)
+        return self._commit("done", None, dict(score.metrics), self._facts(training, score))
+
+    def _train(self) -> tuple[Exit, Fault | None]:
+        config, profile = self.conditions.config, self.conditions.profile
+        with TrainingProgress(config.max_iters, f"test {self.test.number}") as progress:
+            ended = stages.run_training(self.folder, config, profile, self.lock, progress.take)
+        self.startup_seconds = progress.startup_seconds
+        return ended
+
+    def _end_badly(self, fault: Fault, training: Exit, score: ScoringReport | None, output: str) -> NoReturn:
+        if fault.refunded and self.state.refunds < self.state.start.tests:
+            self._refund(fault)
+        frames = agent_frames(output, self.folder.source)
+        traceback = format_frames(frames, self.state.task.task.file)
+        facts = {**self._facts(training, score), "message": fault.message}
+        self._commit("failed", fault.reason, {}, {**facts, **({"traceback": traceback} if traceback else {})})
+        line = frames[-1].line if frames else None
+        left = f"The test is spent; {self.state.budget_left} of {self.state.start.tests} test(s) left."
+        failed = f"Test {self.test.number} failed ({fault.reason}): {fault.message}"
+        raise RunFailed(
+            "\n".join(filter(None, [failed, traceback, left])),
+            run=edit_command(self.state.document, line) if line else f"linbench runs {self.test.number}",
+            line=line,
+        )
+
+    def _refund(self, fault: Fault) -> NoReturn:
+        resumable = self.folder.checkpoint.is_file()
+        with self.session.transact() as transaction:
+            transaction.append(Refund(self.test.number, fault.reason, fault.message, resumable))
+        raise MachineFault(
+            f"Test {self.test.number} was stopped ({fault.reason}): {fault.message}. It is refunded.",
+            run="linbench test --resume" if resumable else "linbench test",
+        )
+
+    def _facts(self, training: Exit, score: ScoringReport | None) -> dict[str, Any]:
+        return facts_of(
+            self.conditions.config,
+            self.data,
+            self.state.task.template,
+            self._parameters(),
+            training,
+            self.startup_seconds,
+            read_evaluations(self.folder.metrics),
+            score,
+        )
+
+    def _parameters(self) -> int | None:
+        if not self.folder.preflight.is_file():
+            return None
+        return msgspec.json.decode(self.folder.preflight.read_bytes(), type=PreflightReport).parameters
+
+    def _commit(
+        self, status: Any, reason: str | None, metrics: dict[str, float], facts: Mapping[str, Any]
+    ) -> TestState:
+        write_atomically(self.folder.result, result_json(self.test, status, reason, metrics, dict(facts)))
+        with self.session.transact() as transaction:
+            event = Commit(self.test.number, status, reason, metrics, dict(facts))
+            return transaction.append(event).tests[self.test.number]
+
+
+def _indented(report: PreflightReport) -> str:
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
