@@ -40,11 +40,18 @@ COVERED: dict[str, dict[str, str]] = {
     "fla.ops.simple_gla.chunk": {"ChunkSimpleGLAFunction": "linear_attention:simple_gla"},
     "fla.ops.simple_gla.parallel": {"ParallelSimpleGLAFunction": "linear_attention:parallel_simple_gla"},
     "fla.ops.linear_attn.utils": {"StatefulNormalizeFunction": "linear_attention:normalize"},
-    "fla.ops.delta_rule.chunk": {"chunk_delta_rule": "delta_rules:delta_rule"},
+    # chunk_delta_rule and chunk_gated_delta_product refuse float32 before they reach their autograd function.
+    "fla.ops.delta_rule.chunk": {
+        "ChunkDeltaRuleFunction": "delta_rules:delta_rule",
+        "chunk_delta_rule": "delta_rules:delta_rule",
+    },
     "fla.ops.delta_rule.fused_recurrent": {"FusedRecurrentFunction": "delta_rules:delta_rule"},
     "fla.ops.gated_delta_rule.chunk": {"ChunkGatedDeltaRuleFunction": "delta_rules:gated_delta_rule"},
     "fla.ops.gated_delta_rule.fused_recurrent": {"FusedRecurrentFunction": "delta_rules:fused_recurrent"},
-    "fla.ops.gated_delta_product.chunk": {"chunk_gated_delta_product": "delta_rules:gated_delta_product"},
+    "fla.ops.gated_delta_product.chunk": {
+        "ChunkGatedDeltaProductFunction": "delta_rules:gated_delta_product",
+        "chunk_gated_delta_product": "delta_rules:gated_delta_product",
+    },
     "fla.ops.generalized_delta_rule.dplr.chunk": {"ChunkDPLRDeltaRuleFunction": "delta_rules:dplr"},
     "fla.ops.generalized_delta_rule.dplr.fused_recurrent": {"FusedRecurrentDPLRDeltaRuleFunction": "delta_rules:dplr"},
     "fla.ops.rwkv7.fused_recurrent": {"fused_recurrent_rwkv7_fwd": "rwkv7:recurrence"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -72,6 +73,14 @@ def test_an_option_that_is_off_is_accepted() -> None:
     o, state = chunk_delta_rule(q, q, q, torch.rand(1, 8, 1), cu_seqlens=None, chunk_size=32)
     assert o.shape == q.shape
     assert state is None
+
+
+def test_coverage_matches_the_installed_fla() -> None:
+    """Every module in the coverage table imports, which fails on a name that this FLA lacks."""
+    from harness.fla_cpu.coverage import COVERED
+
+    for module in COVERED:
+        importlib.import_module(module)
 
 
 def test_padding_mask_is_refused() -> None:
