@@ -31,4 +31,8 @@ def agent_frames(text: str, source: Path) -> list[Frame]:
 
 def format_frames(frames: list[Frame], file: str) -> str:
     """The frames as text, the innermost last, under the name by which the agent knows the file."""
-    return "\n".join(f"  {file}, line {frame.line}, in {frame.function}\n    {frame.code}" for frame in frames)
+    return "\n".join(f"  {file}, line {frame.line}{_inside(frame)}\n    {frame.code}" for frame in frames)
+
+
+def _inside(frame: Frame) -> str:
+    return f", in {frame.function}" if frame.function else ""

@@ -150,5 +150,5 @@ def count_at_full_size(script: ModuleType, settings: Any) -> int:
     try:
         with torch.device("meta"):
             return count(script.build_model(settings))
-    except Exception:  # it may compute with values while it builds, which meta tensors have none of; else it fails again
+    except Exception:  # it may compute with values, which meta tensors have none of; any other mistake comes again
         return count(script.build_model(settings))
