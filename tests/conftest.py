@@ -1,0 +1,94 @@
+"""The command line, run inside the test's own process and as a process of its own."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sandbox
+from sandbox.cli import main
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The reply to --json: exactly one line, one object, that agrees with the exit code."""
+        (line,) = self.out.splitlines()
+        found: dict[str, Any] = json.loads(line)
+        assert found["ok"] is (self.code == 0)
+        return found
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the data sets of this test session lie."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty runs folder, which linbench commands in this test and its child processes use."""
+    for name in list(os.environ):
+        if name.startswith("LINBENCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LINBENCH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LINBENCH_DATA", str(data_folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def linbench(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Reply]:
+    """Runs `linbench ARGUMENTS`, with bytes or text as its stdin, and gives its reply; never a traceback."""
+
+    def run(*arguments: object, stdin: bytes | str = b"") -> Reply:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        monkeypatch.setattr(sys, "argv", ["linbench", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Reply(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def spawn(runs: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Starts `python PROGRAM ARGUMENTS`, by default linbench itself, with its three streams as pipes."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: object, program: Path | None = None) -> "subprocess.Popen[bytes]":
+        what = [str(program)] if program else ["-m", "sandbox"]
+        process = subprocess.Popen(
+            [sys.executable, *what, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(Path(sandbox.__file__).parents[1])},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
