@@ -130,13 +130,10 @@ def test_a_background_process_that_holds_the_output_ends_with_the_child(
 
 def test_a_process_that_left_the_group_keeps_nobody_waiting(run: Run, tmp_path: Path, wait_until: Wait) -> None:
     """Output that never ends, from a process out of reach, is left unread once the child is over."""
-    code = (
-        "import os\npid = os.fork()\nif pid == 0: os.setsid()\nwhile pid == 0: print('still here')\nprint('pid', pid)"
-    )
-    lines: list[str] = []
-    assert run(code, on_line=lines.append, timeout_seconds=20).returncode == 0
-    pid = next(int(line.split()[-1]) for line in lines if "pid" in line)
-    wait_until(lambda: has_ended(pid))  # it finds its output closed
+    code = "import os, time\nif os.fork() == 0:\n    os.setsid(); open('pid', 'w').write(str(os.getpid()))\n"
+    code += "    while True: print('still here')\nwhile not (os.path.exists('pid') and open('pid').read()): pass"
+    assert run(code, timeout_seconds=20).returncode == 0
+    wait_until(lambda: has_ended(int((tmp_path / "pid").read_text())))  # it finds its output closed
 
 
 def test_a_listener_that_fails_ends_the_child(run: Run, wait_until: Wait) -> None:
