@@ -14,6 +14,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     data: str
     """Name of the data set whose validation split is scored."""
     metrics: tuple[str, ...]
+    """By the short name; harness.scoring.metrics lists them."""
     windows: int | None
     """Validation windows that are scored; None means all."""
 
@@ -22,7 +23,9 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What was measured."""
 
     metrics: dict[str, float] = {}
-    """By the short name, such as val_loss."""
+    """By the short name, such as val_loss; those that were asked for and did not fail."""
+    errors: dict[str, str] = {}
+    """Why a metric, by its name, could not be measured; the others are not lost with it."""
     tokens: int = 0
     """Validation tokens that were predicted."""
     tokens_sha256: str = ""
@@ -30,7 +33,43 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     step: int = 0
     """The checkpoint's optimizer step."""
     error: str | None = None
-    """Why the model could not be scored; None when it could."""
+    """Why the model itself could not be loaded or its validation loss not be computed; None when they could."""
+    traceback: str = ""
+    seconds: float = 0.0
+    """Wall time, taken in the parent."""
+
+
+class SampleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What text to draw from a checkpoint."""
+
+    source: str
+    run: str
+    checkpoint: str
+    report: str
+    """Where the answer goes."""
+    data: str
+    """Name of the data set whose tokenizer is used."""
+    prompt: str
+    """What the text begins with; "" begins a document."""
+    samples: int
+    tokens: int
+    """New tokens a sample, at most."""
+    temperature: float
+    """Of the softmax; 0 takes the likeliest token."""
+    top_k: int | None
+    """Likeliest tokens that are drawn from; None means all."""
+    seed: int
+
+
+class SampleReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was drawn."""
+
+    texts: tuple[str, ...] = ()
+    """Without the prompt."""
+    step: int = 0
+    """The checkpoint's optimizer step."""
+    error: str | None = None
+    """Why there is no text; None when there is."""
     traceback: str = ""
     seconds: float = 0.0
     """Wall time, taken in the parent."""

@@ -1,0 +1,62 @@
+"""Text continued token by token, without a cache: any model that gives logits can be used."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from harness.scoring.passages import next_logits, padded_length
+
+Choice = Callable[[torch.Tensor], torch.Tensor]
+"""Logits (B, V) of the next token -> the tokens taken (B,)."""
+
+
+def greedy(logits_BV: torch.Tensor) -> torch.Tensor:
+    """The likeliest token."""
+    return logits_BV.argmax(1)
+
+
+def sampled(temperature: float, top_k: int | None, seed: int) -> Choice:
+    """Draw from softmax(logits / temperature), from the top_k likeliest tokens where it is set; on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def choose(logits_BV: torch.Tensor) -> torch.Tensor:
+        scaled_BV = logits_BV.float().cpu() / temperature
+        if top_k is not None and top_k < scaled_BV.shape[1]:
+            least_B1 = scaled_BV.topk(top_k).values[:, -1:]
+            scaled_BV = scaled_BV.masked_fill(scaled_BV < least_B1, float("-inf"))
+        return torch.multinomial(scaled_BV.softmax(1), 1, generator=generator)[:, 0]
+
+    return choose
+
+
+@torch.no_grad()
+def continue_tokens(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    most: int,
+    choose: Choice,
+    ended: Callable[[list[int]], bool],
+    vocab_size: int,
+    block_size: int,
+    device: str,
+    dtype: str,
+) -> list[list[int]]:
+    """What follows each prompt, at most `most` tokens, up to and with the one after which `ended(tokens)` holds.
+
+    The model sees the last block_size tokens; ids from vocab_size on, which no tokenizer spells, are never taken.
+    """
+    texts, new = [list(prompt) for prompt in prompts], [[] for _ in prompts]  # type: list[list[int]], list[list[int]]
+    alive = list(range(len(texts))) if most > 0 else []
+    while alive:
+        seen = [texts[number][-block_size:] for number in alive]
+        length = padded_length(max(map(len, seen)), block_size)
+        tokens_BT = torch.tensor([row + [0] * (length - len(row)) for row in seen], device=device)
+        logits_BTV = next_logits(model, tokens_BT, dtype)
+        last_BV = logits_BTV[range(len(seen)), [len(row) - 1 for row in seen]]
+        for number, token in zip(alive, choose(last_BV[:, :vocab_size]).tolist(), strict=True):
+            texts[number].append(token)
+            new[number].append(token)
+        alive = [number for number in alive if len(new[number]) < most and not ended(new[number])]
+    return new

@@ -1,0 +1,128 @@
+"""Log-likelihoods of token sequences, batched by length; only the logits that are asked for are kept."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from harness.scoring.loss import NotScorable
+
+_SHORTEST = 32
+_ELEMENTS = 1 << 26
+"""Logits in one float32 chunk (256 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Tokens, and how many of the last of them are to be predicted from those before."""
+
+    tokens: Sequence[int]
+    """At most one more than the model's block size."""
+    scored: int
+
+    @property
+    def inputs(self) -> int:
+        """Positions that the model sees: all but the last."""
+        return len(self.tokens) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model says to the scored tokens of a passage."""
+
+    log_likelihood: float
+    """Natural logarithm of their probability."""
+    greedy: bool
+    """Whether each of them was the likeliest."""
+
+
+def cut(context: Sequence[int], continuation: Sequence[int], block_size: int) -> list[Passage]:
+    """Passages that predict each token of the continuation once, block_size at a time, with as much before as fits.
+
+    The last passage reaches back over tokens that are scored already, so that its context is full as well.
+    """
+    if not context or not continuation:
+        raise ValueError(f"{len(continuation)} tokens after {len(context)}: there has to be one of each at least")
+    tokens, passages = [*context, *continuation], []
+    for start in range(len(context), len(tokens), block_size):
+        end = min(start + block_size, len(tokens))
+        passages.append(Passage(tokens[max(0, end - block_size - 1) : end], end - start))
+    return passages
+
+
+def padded_length(length: int, block_size: int) -> int:
+    """Round up to three binary digits, at least 32: few shapes for kernels to tune for, little padding."""
+    step = max(_SHORTEST, 1 << max(0, (length - 1).bit_length() - 3))
+    return min(-(-length // step) * step, block_size)
+
+
+def batches(passages: Sequence[Passage], block_size: int, tokens_per_batch: int) -> Iterator[tuple[int, list[int]]]:
+    """Padded length and the passages' numbers of each batch, the longest first."""
+
+    def padded(number: int) -> int:
+        return padded_length(passages[number].inputs, block_size)
+
+    for length, group in groupby(sorted(range(len(passages)), key=padded, reverse=True), padded):
+        numbers, size = list(group), max(1, tokens_per_batch // length)
+        for first in range(0, len(numbers), size):
+            yield length, numbers[first : first + size]
+
+
+@torch.no_grad()
+def score_passages(
+    model: Any, passages: Sequence[Passage], *, block_size: int, tokens_per_batch: int, device: str, dtype: str
+) -> list[Score]:
+    """Score each passage by `model(idx) -> (logits, None)`, padded on the right, which a causal model cannot see.
+
+    Raises NotScorable for logits that are misshapen or give a log-likelihood that is no number.
+    """
+    order, sums = [], []
+    for length, numbers in batches(passages, block_size, tokens_per_batch):
+        order += numbers
+        sums.append(_score_batch(model, [passages[number] for number in numbers], length, device, dtype))
+    found = torch.cat(sums).tolist() if sums else []
+    if not all(math.isfinite(log_likelihood) for log_likelihood, _ in found):
+        raise NotScorable("some log-likelihoods are not finite")
+    by_number = {number: Score(nats, misses == 0) for number, (nats, misses) in zip(order, found, strict=True)}
+    return [by_number[number] for number in range(len(passages))]
+
+
+def next_logits(model: Any, tokens_BT: torch.Tensor, dtype: str) -> torch.Tensor:
+    """The model's logits (B, T, V), in the precision of training. Raises NotScorable for another shape."""
+    with torch.autocast(tokens_BT.device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+        logits_BTV: torch.Tensor = model(tokens_BT)[0]
+    if logits_BTV.shape[:2] != tokens_BT.shape:
+        raise NotScorable(f"the logits have the shape {tuple(logits_BTV.shape)} for tokens {tuple(tokens_BT.shape)}")
+    return logits_BTV
+
+
+def _score_batch(model: Any, passages: list[Passage], length: int, device: str, dtype: str) -> torch.Tensor:
+    """Log-likelihood and number of tokens that were not the likeliest, for each passage: (B, 2) float64."""
+    tokens_BT = torch.zeros(len(passages), length, dtype=torch.long)
+    places: list[int] = []
+    targets: list[int] = []
+    owners: list[int] = []
+    for row, passage in enumerate(passages):
+        tokens_BT[row, : passage.inputs] = torch.tensor(passage.tokens[:-1])
+        end = row * length + passage.inputs
+        places += range(end - passage.scored, end)
+        targets += passage.tokens[-passage.scored :]
+        owners += [row] * passage.scored
+    places_N, targets_N, owners_N = (torch.tensor(values, device=device) for values in (places, targets, owners))
+    logits_BTV = next_logits(model, tokens_BT.to(device), dtype)
+    sums_B2 = torch.zeros(len(passages), 2, dtype=torch.float64, device=device)
+    logits_MV = logits_BTV.flatten(0, 1)
+    size = max(1, _ELEMENTS // logits_MV.shape[1])
+    for chunk in (slice(first, first + size) for first in range(0, len(places), size)):
+        sums_B2.index_add_(0, owners_N[chunk], _found(logits_MV[places_N[chunk]].float(), targets_N[chunk]))
+    return sums_B2
+
+
+def _found(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each target, and 1 where another token was likelier: (N, 2) float64."""
+    chosen_N = logits_NV.gather(1, targets_N[:, None])[:, 0]
+    missed_N = logits_NV.argmax(1) != targets_N
+    return torch.stack([(chosen_N - logits_NV.logsumexp(1)).double(), missed_N.double()], dim=1)
