@@ -13,7 +13,7 @@ from harness.fla_cpu.layout import from_chunks, state_from_groups, state_to_grou
 from harness.fla_cpu.precision import full_precision, promote
 from harness.fla_cpu.scalar_decay import decay_matrix
 
-CHUNK = 64
+CHUNK = 32
 
 
 @full_precision
