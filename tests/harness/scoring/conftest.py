@@ -1,4 +1,4 @@
-"""A toy language model of the template's shape with large random weights, and made-up texts to score."""
+"""A toy language model of the template's shape, trained for a second on made-up texts, and these texts."""
 
 import random
 from pathlib import Path
@@ -43,7 +43,14 @@ def toy(sentences: list[str], tmp_path_factory: pytest.TempPathFactory) -> Langu
     script = load_script(SCRIPT)
     sizes = {"block_size": 64, "vocab_size": tokenizer.vocab_size + 7, "n_layer": 2, "n_head": 2, "n_embd": 32}
     torch.manual_seed(0)
-    model = script.GPT(script.GPTConfig(**sizes, bias=True)).eval()
+    model = script.GPT(script.GPTConfig(**sizes, bias=True))
     for weight in model.parameters():
-        torch.nn.init.normal_(weight, std=0.3)
-    return LanguageModel(model, tokenizer, 64, "cpu", "float32", tokens_per_batch=256)
+        torch.nn.init.normal_(weight, std=0.2)
+    tokens = torch.from_numpy(tokenizer.encode(" ".join(sentences)).astype("int64"))
+    windows_BT = tokens.unfold(0, 65, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(40):
+        model(windows_BT[:, :-1], windows_BT[:, 1:])[1].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return LanguageModel(model.eval(), tokenizer, 64, "cpu", "float32", tokens_per_batch=256)
