@@ -1,4 +1,4 @@
-"""The three child processes of a test, as the parent starts them: preflight, training, scoring. Torch-free.
+"""The child processes of a test, as the parent starts them: preflight, training, scoring, sampling. Torch-free.
 
 Each takes a run folder, writes what it needs into it, and gives back a report; what went wrong comes back as a Fault.
 """
@@ -90,10 +90,51 @@ def run_scoring(
         metrics=profile.metrics,
         windows=profile.windows,
     )
-    where = {"LINBENCH_DATA": str(data_root().resolve())}  # no other child needs to know
-    ended = _run_module(scoring.__name__, request, target, folder, config.device, lock, SCORING_SECONDS, where)
+    ended = _run_module(scoring.__name__, request, target, folder, config.device, lock, SCORING_SECONDS, _data())
     answer = msgspec.json.decode(target.read_bytes(), type=scoring_report.Report)
     return msgspec.structs.replace(answer, seconds=ended.seconds)
+
+
+def run_sampling(
+    folder: RunFolder,
+    config: RunConfig,
+    profile: Profile,
+    lock: int,
+    report: Path,
+    *,
+    prompt: str = "",
+    samples: int = 1,
+    tokens: int = 200,
+    temperature: float = 0.8,
+    top_k: int | None = None,
+    seed: int = 0,
+) -> scoring_report.SampleReport:
+    """Draw text from the folder's checkpoint; SampleRequest says what each value means.
+
+    Raises MissingReport when the child died, Interrupted on Ctrl-C.
+    """
+    request = scoring_report.SampleRequest(
+        source=str(folder.source),
+        run=str(folder.run),
+        checkpoint=str(folder.checkpoint),
+        report=str(report),
+        data=profile.data,
+        prompt=prompt,
+        samples=samples,
+        tokens=tokens,
+        temperature=temperature,
+        top_k=top_k,
+        seed=seed,
+    )
+    module = f"{scoring.__name__}.sampling"
+    ended = _run_module(module, request, report, folder, config.device, lock, SCORING_SECONDS, _data())
+    answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.SampleReport)
+    return msgspec.structs.replace(answer, seconds=ended.seconds)
+
+
+def _data() -> dict[str, str]:
+    """Where the prepared data sets lie; a training has no need to know."""
+    return {"LINBENCH_DATA": str(data_root().resolve())}
 
 
 def _run_module(

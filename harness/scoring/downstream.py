@@ -59,7 +59,6 @@ def _evaluate(language_model: LanguageModel, names: list[str], folder: Path, lim
     found = simple_evaluate(
         model=LmEvalAdapter(language_model),
         tasks=names,
-        num_fewshot=0,
         limit=limit,
         bootstrap_iters=0,
         log_samples=False,
