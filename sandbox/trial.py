@@ -20,7 +20,7 @@ from harness.run_config import without_paths
 from harness.run_folder import RunFolder
 from sandbox.adoption import adopt
 from sandbox.conditions import Conditions, conditions_of, open_data
-from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
+from sandbox.errors import BudgetSpent, MachineFault, RunFailed, Stopped, UsageError
 from sandbox.events import Commit, Event, Reserve, Resume
 from sandbox.fold import step
 from sandbox.guards import check as guard
@@ -80,9 +80,8 @@ def run_test(session: Session, conditions: Conditions) -> TestState:
     MachineFault (nothing is spent) or Stopped (the test can be resumed).
     """
     state = adopt(session)
-    if state.open_test is not None and not state.closed:
-        state = _give_up(session, state.open_test, state, conditions)
-    _refuse_unlawful(state, _reservation(state, conditions))  # before the check takes its time
+    with _holding_interrupted(session, state, conditions):
+        _refuse_unlawful(state, _reservation(state, conditions))  # before the check takes its time
     data = open_data(conditions.profile)
     report = check(session, state, conditions)
     with _reserved(session, state, conditions) as (number, lock):
@@ -105,24 +104,42 @@ def resume_test(session: Session) -> TestState:
         return ReservedTest(session, waiting.number, conditions, data, lock).to_the_end()
 
 
-def _give_up(session: Session, waiting: TestState, state: SessionState, conditions: Conditions) -> SessionState:
-    """An interrupted test of this very script is to be resumed; one of another script is given up."""
+@contextmanager
+def _holding_interrupted(session: Session, state: SessionState, conditions: Conditions) -> Iterator[None]:
+    """Hold the folder of the test that was interrupted, if there is one, so that it can be given up.
+
+    Raises UsageError when it is running, or when it is of this very script, since it can then be resumed.
+    """
+    waiting = state.open_test
+    if waiting is None or state.closed:
+        yield
+        return
     with _alone(session, waiting.number):
-        same = waiting.source_sha256 == state.document.revision_sha()
-        if same and waiting.config_sha256 == conditions.config_sha256:
+        if (waiting.source_sha256, waiting.config_sha256) == (
+            state.document.revision_sha(),
+            conditions.config_sha256,
+        ):
             raise UsageError(
                 f"Test {waiting.number} of this very script was interrupted. Resuming it costs nothing.",
                 run="linbench test --resume",
             )
-        with session.transact() as transaction:
-            state = transaction.append(Commit(waiting.number, "failed", "abandoned", {}, {}))
-    what = "settings" if same else "script"
-    print(f"linbench: test {waiting.number}, interrupted before, is given up for the new {what}.", file=sys.stderr)
-    return state
+        yield
 
 
-def _reservation(state: SessionState, conditions: Conditions) -> Reserve:
-    return Reserve(
+def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
+    """What a new test comes to in the ledger: one that was interrupted is given up for it, and stays spent.
+
+    Raises BudgetSpent when resuming that one is all that can still be done.
+    """
+    waiting = state.open_test
+    if waiting is not None and state.budget_left < 1:
+        raise BudgetSpent(
+            f"All {state.start.tests} tests of this session are spent. Test {waiting.number}, which was interrupted, "
+            "can go on with the script that it began with.",
+            run="linbench test --resume",
+        )
+    given_up = [] if waiting is None else [Commit(waiting.number, "failed", "abandoned", {}, {})]
+    reserve = Reserve(
         test=len(state.tests) + 1,
         revision=state.revision,
         source_sha256=state.document.revision_sha(),
@@ -131,29 +148,39 @@ def _reservation(state: SessionState, conditions: Conditions) -> Reserve:
         config=without_paths(conditions.config),
         config_sha256=conditions.config_sha256,
     )
+    return [*given_up, reserve]
+
+
+def _refuse_unlawful(state: SessionState, events: list[Event]) -> None:
+    """Raise what the ledger would raise at these events."""
+    for event in events:
+        state = step(state, Entry(state.seq + 1, "", event, ""))
 
 
 @contextmanager
 def _reserved(session: Session, state: SessionState, conditions: Conditions) -> Iterator[tuple[int, int]]:
     """Spend one test on the script that was checked, and hold its folder: gives its number and the lock."""
     with ExitStack() as held:
-        with session.transact() as transaction:
+        with session.transact() as transaction, _holding_interrupted(session, transaction.state, conditions):
             if transaction.state.revision != state.revision:
                 raise UsageError(
                     f"The script changed during the check, from revision {state.revision} to "
                     f"{transaction.state.revision}. No test was spent.",
                     run="linbench test",
                 )
-            event = _reservation(transaction.state, conditions)
-            _refuse_unlawful(transaction.state, event)
-            lock = held.enter_context(_alone(session, event.test))
-            transaction.append(event)
-        yield event.test, lock
+            events = _reservation(transaction.state, conditions)
+            _refuse_unlawful(transaction.state, events)
+            number = len(transaction.state.tests) + 1
+            lock = held.enter_context(_alone(session, number))
+            _report_given_up(transaction.state.open_test)
+            for event in events:
+                transaction.append(event)
+        yield number, lock
 
 
-def _refuse_unlawful(state: SessionState, event: Event) -> None:
-    """Raise what the ledger would raise at this event."""
-    step(state, Entry(state.seq + 1, "", event, ""))
+def _report_given_up(waiting: TestState | None) -> None:
+    if waiting is not None:
+        print(f"linbench: test {waiting.number}, which was interrupted, is given up for this one.", file=sys.stderr)
 
 
 @contextmanager

@@ -52,9 +52,7 @@ def runs(tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def linbench(
-    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Reply]:
+def linbench(runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reply]:
     """Runs `linbench ARGUMENTS`, with bytes or text as its stdin, and gives its reply; never a traceback."""
 
     def run(*arguments: object, stdin: bytes | str = b"") -> Reply:

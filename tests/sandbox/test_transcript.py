@@ -58,8 +58,6 @@ def test_a_refusal_names_the_editable_lines_and_the_command_to_run_next(linbench
     reply = linbench("edit", "--range", "30-40", stdin="x = 1\n")
     assert reply.code == 3
     error, hint = reply.out.split("\n\n")[:2]
-    assert error == (
-        "ERROR: Lines 30..40 exceed the editable range. You may only edit lines 33–70, 88–100, 246–248."
-    )
+    assert error == ("ERROR: Lines 30..40 exceed the editable range. You may only edit lines 33–70, 88–100, 246–248.")
     assert hint == "hint: linbench edit --range 33-70"
     assert linbench("show", "--all").out == before
