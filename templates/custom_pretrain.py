@@ -265,11 +265,10 @@ class Workers:
         if self.device.type == "cuda":
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
+        if settings.gradient_accumulation_steps % self.count:
+            raise ValueError(f"{self.count} workers cannot share {settings.gradient_accumulation_steps} micro-batches")
         if self.count > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-        if settings.gradient_accumulation_steps % self.count:
-            micro_batches = settings.gradient_accumulation_steps
-            raise ValueError(f"{micro_batches} micro-batches a step cannot be shared by {self.count} processes")
 
     def share(self, model, sample_loss):
         """The model with its gradients averaged over the workers; weights that get none are left out."""
@@ -297,20 +296,17 @@ class Workers:
 
 
 class MetricsFile:
-    """One JSON line an evaluation; a resumed run first drops the lines that came after its checkpoint."""
+    """One JSON line an evaluation. The checkpoint keeps them too, and a resumed run begins with those that it kept."""
 
-    def __init__(self, path, last_step):
-        self.path, kept = path, []
-        if last_step and os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                kept = [line for line in file if line.endswith("}\n") and json.loads(line)["step"] <= last_step]
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            file.writelines(kept)
-        os.replace(path + ".part", path)
+    def __init__(self, path, lines):
+        self.path, self.lines = path, lines
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(lines)
 
     def append(self, **record):
+        self.lines.append(json.dumps(record) + "\n")
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(self.lines[-1])
         losses = ", ".join(f"{key}={record[key]:.4f}" for key in ("train_loss", "val_loss"))
         print(f"TRAIN_METRICS: step={record['step']}, {losses}", flush=True)
 
@@ -330,29 +326,35 @@ class Training:
         self.optimizer = self.model.configure_optimizers(decay, settings.learning_rate, betas, self.device.type)
         torch.manual_seed(settings.seed + self.workers.rank)
         self.step, self.seconds, self.loss_sum, self.loss_count = 0, 0.0, 0.0, 0
+        self.lines, self.stopping = [], False
         self.tokens_per_step = settings.block_size * settings.micro_batch_size * settings.gradient_accumulation_steps
         if os.path.exists(settings.checkpoint_file):
             self.load()
-        self.metrics = MetricsFile(settings.metrics_file, self.step) if self.workers.rank == 0 else None
-        self.stopping = False
+        self.metrics = MetricsFile(settings.metrics_file, self.lines) if self.workers.rank == 0 else None
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
 
     def save(self):
-        """Write the checkpoint: the weights and optimizer once, the random state of every worker."""
+        """Write the checkpoint, whole or not at all: weights and optimizer once, the random state of every worker."""
         mine = {"cpu": torch.get_rng_state(), "loss_sum": float(self.loss_sum), "loss_count": self.loss_count}
         mine["cuda"] = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
         workers = self.workers.gather(mine)
         if self.workers.rank == 0:
             weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-            progress = {"step": self.step, "seconds": self.seconds, "workers": workers}
-            torch.save({**weights, **progress}, self.settings.checkpoint_file + ".part")
-            os.replace(self.settings.checkpoint_file + ".part", self.settings.checkpoint_file)  # whole or not at all
+            progress = {"step": self.step, "seconds": self.seconds, "workers": workers, "lines": self.lines}
+            with open(self.settings.checkpoint_file + ".part", "wb") as file:
+                torch.save({**weights, **progress}, file)
+                os.fsync(file.fileno())
+            os.replace(self.settings.checkpoint_file + ".part", self.settings.checkpoint_file)
 
     def load(self):
-        checkpoint = torch.load(self.settings.checkpoint_file, map_location="cpu", weights_only=True)
+        try:
+            checkpoint = torch.load(self.settings.checkpoint_file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a disk cut it short; it costs time alone, for the run repeats itself exactly
+            print(f"The checkpoint cannot be read, and the run begins again: {error}", flush=True)
+            return
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
-        self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
+        self.step, self.seconds, self.lines = (checkpoint[key] for key in ("step", "seconds", "lines"))
         mine = checkpoint["workers"][self.workers.rank]
         self.loss_sum, self.loss_count = mine["loss_sum"], mine["loss_count"]
         torch.set_rng_state(mine["cpu"])
@@ -416,16 +418,14 @@ class Training:
         settings, first_step, self.lap_step, self.lap_start = self.settings, self.step, self.step, time.perf_counter()
         while self.step < settings.max_iters:
             self.update()
-            last, stopping = self.step == settings.max_iters, self.stopping
+            last, stopping = self.step == settings.max_iters, self.stopping and self.workers.count == 1
             evaluating = last or self.step % settings.eval_interval == 0
             if evaluating or self.step == first_step + 1 or self.step % settings.log_interval == 0:
                 self.report()
-                stopping = self.workers.sum(self.stopping)[0] > 0
+                stopping = self.workers.sum(self.stopping)[0] > 0  # several have to agree, and do so when they report
                 if evaluating:
                     self.evaluate()
                 self.lap_step, self.lap_start = self.step, time.perf_counter()
-            elif self.workers.count > 1:
-                stopping = False  # the workers have to agree, and do so only when they report
             if last or stopping or self.step % settings.checkpoint_interval == 0:
                 self.save()
             if stopping and not last:
