@@ -86,7 +86,8 @@ class LanguageModel:
         return texts
 
     def _encode(self, text: str) -> list[int]:
-        return [int(token) for token in self.tokenizer.encode(text)]
+        tokens: list[int] = self.tokenizer.encode(text).tolist()
+        return tokens
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """White space between the two belongs to the continuation; where they part, the whole text's tokens do."""
