@@ -45,7 +45,11 @@ def main() -> NoReturn:
 def _run_command() -> int:
     command = typer.main.get_command(app)
     try:
-        code = command.main(prog_name="linbench", standalone_mode=False)
+        # Not command.main(): it turns an early reader and Ctrl-C into exits of its own.
+        with command.make_context("linbench", sys.argv[1:]) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
     except LinbenchError as error:
         return reply_error(error)
     except _ClickException as error:
@@ -56,7 +60,7 @@ def _run_command() -> int:
         return reply_error(MachineFault(f"the machine refused: {error}. Nothing was charged.", run="linbench status"))
     except (KeyboardInterrupt, typer.Abort):
         return reply_error(Stopped("Interrupted. Nothing that was recorded is lost.", run="linbench status"))
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def reply_error(error: LinbenchError) -> int:
