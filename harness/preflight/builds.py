@@ -72,21 +72,13 @@ class Builds:
         self.checks.append(Check(name, detail()))
 
     def _forward(self, model: Any, settings: Any, tokens_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        shapes: dict[str, tuple[int, ...]] = {}
-
-        def remember(name: str) -> Callable[[Any, Any, torch.Tensor], None]:
-            return lambda _module, _inputs, y: shapes.update({name: tuple(y.shape)})
-
         attentions = [(number, block.attn) for number, block in enumerate(model.blocks) if hasattr(block, "attn")]
-        hooks = [attention.register_forward_hook(remember(f"block {number}")) for number, attention in attentions]
+        stream = (BATCH, settings.block_size, settings.n_embd)
+        hooks = [attention.register_forward_hook(_require_shape(number, stream)) for number, attention in attentions]
         with autocast(settings):
             logits, loss = model(tokens_BT[:, :-1], tokens_BT[:, 1:])
         for hook in hooks:
             hook.remove()
-        stream = (BATCH, settings.block_size, settings.n_embd)
-        for name, shape in shapes.items():
-            if shape != stream:
-                raise CheckFailed(f"the attention of {name} returns {shape}; it has to return (B, T, C) = {stream}")
         expected = (BATCH, settings.block_size, settings.vocab_size)
         if tuple(logits.shape) != expected:
             raise CheckFailed(f"the logits have the shape {tuple(logits.shape)}; it has to be (B, T, V) = {expected}")
@@ -132,6 +124,19 @@ class Builds:
                 f"a second model with the same weights gives other logits (largest difference {gap:.3g}); keep what "
                 "the model needs in parameters or registered buffers, and let evaluation be deterministic"
             )
+
+
+def _require_shape(number: int, expected: tuple[int, ...]) -> Callable[[Any, Any, Any], None]:
+    """A hook for the attention of a block; it speaks before the sum in frozen code that a wrong shape would break."""
+
+    def check(_module: Any, _inputs: Any, y: Any) -> None:
+        found = tuple(y.shape) if isinstance(y, torch.Tensor) else f"a {type(y).__name__}"
+        if found != expected:
+            raise CheckFailed(
+                f"the attention of block {number} returns {found}; it has to return (B, T, C) = {expected}"
+            )
+
+    return check
 
 
 def autocast(settings: Any) -> torch.autocast:

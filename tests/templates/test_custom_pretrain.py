@@ -152,7 +152,7 @@ def test_a_run_stopped_after_every_step_is_the_same_run(script: ModuleType, new_
 
 
 def test_kill_9_at_any_moment_costs_nothing(new_run: New, reference: Path) -> None:
-    """A run that is killed at a random moment, then in the middle of writing its checkpoint, ends as if it never was."""
+    """A run killed at a random moment, then in the middle of writing its checkpoint, ends as if it never was."""
     folder = new_run()
     process = start(folder, str(TEMPLATE))
     wait_for_progress(process)
