@@ -55,8 +55,10 @@ def validation_loss(
 
 
 def _summed_loss(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> float:
-    if logits_BTV.shape[:2] != targets_BT.shape:
+    if logits_BTV.dim() != 3 or logits_BTV.shape[:2] != targets_BT.shape:
         raise NotScorable(f"the logits have the shape {tuple(logits_BTV.shape)} for targets {tuple(targets_BT.shape)}")
+    if logits_BTV.shape[2] <= int(targets_BT.max()):
+        raise NotScorable(f"there are {logits_BTV.shape[2]} logits a position for token {int(targets_BT.max())}")
     if not torch.isfinite(logits_BTV).all():
         raise NotScorable("some logits are not finite")
     losses = F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), reduction="none")
