@@ -5,6 +5,9 @@ from pathlib import Path
 
 from sandbox.errors import EditRefused, UsageError
 
+READ_LIMIT = 64 * 2**20
+"""Bytes. Far less is already refused as too large; a file without end must not fill the memory."""
+
 
 def mechanism_file(key: str | None, region: str | None) -> Path | None:
     """The file of a drop-in mechanism. Raises UsageError for an unknown one, or without its region."""
@@ -40,13 +43,14 @@ class Content:
                 "No content: give --content TEXT, --content-file FILE, or pipe the lines into stdin.",
                 run="linbench edit --range 33-70 --content-file new.py",
             )
-        return decode(sys.stdin.buffer.read(), "stdin")
+        return decode(sys.stdin.buffer.read(READ_LIMIT), "stdin")
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes. Raises UsageError when it cannot be read."""
+    """A file's bytes, up to a limit. Raises UsageError when it cannot be read."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(READ_LIMIT)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.", run="linbench edit --help") from error
 

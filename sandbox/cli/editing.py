@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from sandbox.session import Session
     from sandbox.state import SessionState
 
-READ_LIMIT = 64 * 2**20
-"""Bytes; more is not read, since far less is already refused as too large."""
-
 _RANGE = re.compile(r"\s*(-?\d+)\s*(?:(?:-|–|\.\.|:|,)\s*(-?\d+))?\s*")
 
 
@@ -102,7 +99,7 @@ def edit(
         raise UsageError("--old and --new go together.", run="linbench edit --old 'TEXT' --new 'TEXT'")
     needs_content = asked in ("range_", "region", "after")
     if not needs_content and source.given:
-        raise UsageError(f"--{asked} takes no --content.", run=f"linbench edit --{asked} --help")
+        raise UsageError(f"--{asked} takes no --content.", run="linbench edit --help")
     body = source.read() if needs_content else ""
     found = open_session(session)
     from sandbox.adoption import adopt

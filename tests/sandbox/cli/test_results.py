@@ -1,0 +1,86 @@
+"""`linbench status`, `runs`, `compare` and `leaderboard`, as an agent reads them."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sandbox.session import Session
+
+Linbench = Callable[..., Any]
+RecordTest = Callable[[float | None], Session]
+
+
+def test_without_a_session_every_reading_command_says_how_to_begin(linbench: Linbench) -> None:
+    """In an empty runs folder these commands exit 2, hint at `start`, and leave nothing behind."""
+    for command in (["status"], ["runs"], ["runs", "1"], ["compare", "1", "2"], ["undo"], ["diff"], ["verify"]):
+        reply = linbench(*command)
+        assert reply.code == 2
+        assert "hint: linbench start" in reply.out
+
+
+@pytest.mark.parametrize("command", [["runs", "4"], ["compare", "1", "4"], ["diff", "--from", "4"]])
+def test_an_unknown_test_is_answered_with_those_there_are(
+    linbench: Linbench, record_test: RecordTest, command: list[str]
+) -> None:
+    """The reply names the tests and hints at the nearest."""
+    linbench("start")
+    record_test(5.5)
+    record_test(5.25)
+    reply = linbench(*command)
+    assert reply.code == 2
+    assert "There is no test 4. There are: 1, 2." in reply.out
+    assert "hint: linbench runs 2" in reply.out
+
+
+def test_two_tests_are_compared_with_the_difference_of_their_regions(
+    linbench: Linbench, record_test: RecordTest
+) -> None:
+    """`compare` shows both losses and what changed in the script between them."""
+    linbench("start")
+    record_test(5.5)
+    linbench("edit", "--range", "246-246", "--content", "    # a remark")
+    record_test(5.25)
+    out = linbench("compare", "1", "2").out
+    assert "5.5000" in out
+    assert "5.2500" in out
+    assert "+    # a remark" in out
+
+
+def test_the_leaderboard_ranks_what_was_submitted_apart_from_what_was_published(
+    linbench: Linbench, record_test: RecordTest
+) -> None:
+    """Two sessions' rows stand in one local group, best first, below the published one; the CSV says the same."""
+    for agent, loss in (("first", 5.5), ("second", 5.25)):
+        linbench("start", "--agent", agent)
+        record_test(loss)
+        assert linbench("submit", "1").code == 0
+    groups = linbench("leaderboard", "--json").json["groups"]
+    assert [group["source"] == "local" for group in groups] == [False, True]
+    assert [(row["rank"], row["name"]) for row in groups[1]["rows"]] == [(1, "second"), (2, "first")]
+    rows = list(csv.DictReader(io.StringIO(linbench("leaderboard", "--csv").out)))
+    local = [row for row in rows if row["session"]]
+    assert [(row["rank"], row["name"]) for row in local] == [("1", "second"), ("2", "first")]
+    assert len(rows) == len(local) + len(groups[0]["rows"])
+    both = linbench("leaderboard", "--csv", "--json")
+    assert (both.code, both.json["error"]["message"]) == (2, "Give --csv or --json, not both.")
+    unknown = linbench("leaderboard", "llm-pretrain-embeding")
+    assert unknown.code == 2
+    assert "Did you mean 'llm-pretrain-embedding'?" in unknown.out
+
+
+def test_status_follows_the_session_from_start_to_close(linbench: Linbench, record_test: RecordTest) -> None:
+    """Budget, tests and next commands in `status` are those of the ledger at every stage."""
+    linbench("start", "--agent", "me", "--tests", "2", "--seed", "7")
+    found = linbench("status", "--json").json
+    assert (found["agent"], found["seed"], found["budget"]) == ("me", 7, {"tests": 2, "left": 2, "refunded": 0})
+    assert found["next"][0] == "linbench edit --range 33-70"
+    record_test(5.5)
+    found = linbench("status", "--json").json
+    assert (found["budget"]["left"], found["tests"][0]["metrics"]) == (1, {"val_loss": 5.5})
+    assert found["next"][-1] == "linbench submit 1"
+    linbench("submit", "1")
+    found = linbench("status", "--json").json
+    assert (found["closed"], found["submitted"]) == (True, 1)
