@@ -4,60 +4,65 @@ The script reads the same keys by name; tests/test_contracts.py holds the two to
 """
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
+"""A finite number that is not negative."""
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Model sizes, data files, training settings and output files of one run."""
 
-    block_size: int
+    block_size: Positive
     """Tokens in a training window (T)."""
-    vocab_size: int
+    vocab_size: Positive
     """Rows of the token embedding; at least the tokenizer's number of tokens."""
-    n_layer: int
-    n_head: int
-    n_embd: int
+    n_layer: Positive
+    n_head: Positive
+    n_embd: Positive
     """Channels of the residual stream (C)."""
-    dropout: float = 0.0
+    dropout: Share = 0.0
     """Probability; 0 means off."""
     bias: bool = False
     """Whether linear maps and norms have one."""
 
-    seed: int
+    seed: NonNegative
     """Of the weights, the order of the data and dropout."""
-    device: str
-    """"cpu" or "cuda"."""
-    dtype: str
-    """"float32", or "bfloat16" for autocast."""
-    micro_batch_size: int
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["float32", "bfloat16"]
+    """bfloat16 means autocast to it."""
+    micro_batch_size: Positive
     """Windows in one forward and backward pass (B)."""
-    gradient_accumulation_steps: int
+    gradient_accumulation_steps: Positive
     """Micro-batches in one optimizer step, over all GPUs together."""
-    max_iters: int
+    max_iters: Positive
     """Optimizer steps."""
-    learning_rate: float
+    learning_rate: Rate
     """Highest, after warm-up."""
-    min_lr: float
+    min_lr: Rate
     """Lowest, at and after lr_decay_iters."""
-    warmup_iters: int
+    warmup_iters: NonNegative
     """Optimizer steps of linear warm-up."""
-    lr_decay_iters: int
+    lr_decay_iters: NonNegative
     """Optimizer step at which the cosine reaches min_lr."""
-    weight_decay: float
+    weight_decay: Rate
     """On matrices."""
-    beta1: float = 0.9
-    beta2: float = 0.95
-    grad_clip: float = 1.0
+    beta1: Share = 0.9
+    beta2: Share = 0.95
+    grad_clip: Rate = 1.0
     """Largest L2 norm of all gradients together; 0 means off."""
-    eval_interval: int
+    eval_interval: Positive
     """Optimizer steps between two lines of metrics."""
-    eval_iters: int
+    eval_iters: Positive
     """Micro-batches of held-out training text in one evaluation."""
-    log_interval: int
+    log_interval: Positive
     """Optimizer steps between two progress lines."""
-    checkpoint_interval: int
+    checkpoint_interval: Positive
     """Optimizer steps between two checkpoints; there is always one at the end."""
 
     train_files: tuple[str, ...] = ()

@@ -5,7 +5,6 @@ Its validation tokens are made in the scoring process and never lie in a file th
 
 import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -56,21 +55,31 @@ def tokens(part: bytes) -> np.ndarray:
 
 
 def prepare() -> tuple[Path, str]:
-    """Write the train and dev tokens where they are not yet there; the folder and the data set's sha256.
+    """Write the train and dev tokens where they are not yet there, whole; the folder and the data set's sha256.
 
     Raises DataError when the data folder cannot be written.
     """
     parts = splits()
     sha256 = content_sha256(parts)
     folder = make_root() / f"pydocs-{sha256[:12]}"
-    if not folder.is_dir():
-        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".pydocs-"))
-        for name in ("train", "dev"):
-            tokens(parts[name]).tofile(unfinished / f"{name}.bin")
-        try:
-            os.rename(unfinished, folder)
-        except OSError:  # another process was first, with the same bytes
-            shutil.rmtree(unfinished)
-            if not folder.is_dir():
-                raise
+    folder.mkdir(exist_ok=True)
+    for name in ("train", "dev"):
+        _write(folder / f"{name}.bin", tokens(parts[name]).tobytes())
     return folder, sha256
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file by the content in one step where it holds any other; a training that reads the old one goes on.
+
+    A file that was cut short or changed would otherwise stand under the hash of the right one for ever.
+    """
+    if path.is_file() and path.read_bytes() == content:
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

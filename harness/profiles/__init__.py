@@ -5,7 +5,7 @@ Torch-free, so that the CLI can read them quickly.
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -86,12 +86,12 @@ def _parse(key: str, text: str) -> Any:
     fields = {field.name: field.type for field in msgspec.structs.fields(RunConfig) if field.name not in PATHS}
     if key not in fields:
         raise ProfileError(f"There is no setting {key!r}. {_alternatives(key, sorted(fields))}")
-    if fields[key] is str:
-        return text
     try:
-        return msgspec.convert(msgspec.yaml.decode(text.encode()), fields[key])
-    except msgspec.MsgspecError as error:
-        raise ProfileError(f"{key}={text!r} is not a value of type {fields[key].__name__}.") from error
+        return msgspec.convert(text, fields[key], strict=False)
+    except msgspec.ValidationError as error:
+        choices = get_args(fields[key]) if get_origin(fields[key]) is Literal else ()
+        hint = f" {_alternatives(text, list(choices))}" if choices else ""
+        raise ProfileError(f"{key}={text!r} does not fit: {error}.{hint}") from error
 
 
 def _alternatives(value: str, options: list[str]) -> str:
