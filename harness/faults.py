@@ -12,7 +12,16 @@ from typing import Literal
 from harness.launch import Exit
 
 Reason = Literal[
-    "error", "non_finite_loss", "out_of_memory", "timeout", "crashed", "killed", "disk_full", "evaluation_not_started"
+    "error",
+    "non_finite_loss",
+    "diverged",
+    "out_of_memory",
+    "timeout",
+    "stalled",
+    "crashed",
+    "killed",
+    "disk_full",
+    "evaluation_not_started",
 ]
 
 REFUNDED: frozenset[Reason] = frozenset({"killed", "disk_full", "evaluation_not_started"})

@@ -59,6 +59,7 @@ class Exit:
     returncode: int
     """As subprocess has it: negative for a signal."""
     timed_out: bool
+    """Whether it had to be ended: by its time limit or by `stop_when`."""
     seconds: float
     """Wall time, taken in the parent."""
     tail: str
@@ -111,12 +112,14 @@ def run_child(
     device: str,
     timeout_seconds: float | None = None,
     on_line: Callable[[str], None] = lambda line: None,
+    stop_when: Callable[[], bool] = lambda: False,
     environment: Mapping[str, str] | None = None,
 ) -> Exit:
     """Run a command in a folder to its end and hand each line that it prints to `on_line`.
 
-    On a timeout the whole process group is killed; on Ctrl-C or SIGTERM it is asked to save, waited for and killed,
-    and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started in its group outlives it.
+    On a timeout, or when `stop_when` says so, the whole process group is killed; on Ctrl-C or SIGTERM it is asked to
+    save, waited for and killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started
+    in its group outlives it.
     `environment` is added to what every child gets.
     """
     started = time.monotonic()
@@ -134,7 +137,7 @@ def run_child(
         output = _Output(process, log_file, on_line)
         deadline = math.inf if timeout_seconds is None else started + timeout_seconds
         try:
-            ended = output.follow(lambda: bool(interrupts) or time.monotonic() > deadline)
+            ended = output.follow(lambda: bool(interrupts) or time.monotonic() > deadline or stop_when())
             if interrupts:
                 _signal_group(process, signal.SIGTERM)
                 deadline = time.monotonic() + GRACE_SECONDS

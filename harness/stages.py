@@ -5,6 +5,7 @@ Each takes a run folder, writes what it needs into it, and gives back a report; 
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from harness.profiles import Profile
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
 from harness.scoring import report as scoring_report
+from harness.watch import TrainingWatch
 
 PREFLIGHT_SECONDS = 600.0
 """After which a preflight is taken for hung; a cold cache of Triton kernels takes minutes to fill."""
@@ -59,21 +61,56 @@ def run_preflight(folder: RunFolder, config: RunConfig, lock: int) -> preflight_
     return msgspec.structs.replace(report, seconds=ended.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which GPUs share a run."""
+
+    gpus: int = 1
+    """On this machine; a CPU run is one process."""
+    nodes: int = 1
+    """Machines that share it, each with as many GPUs."""
+    endpoint: str | None = None
+    """HOST:PORT of torchrun's rendezvous; None on one machine."""
+
+    def command(self, source: Path, run: Path) -> list[str]:
+        """The command line of the training on each machine: one process, or torchrun's with one process a GPU."""
+        if self.gpus == 1 and self.nodes == 1:
+            return python_module("harness.child", str(source), str(run))
+        rendezvous = ["--standalone"]
+        if self.endpoint is not None:
+            rendezvous = [f"--nnodes={self.nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={self.endpoint}"]
+            rendezvous.append(f"--rdzv-id={run.parent.parent.parent.name}-{run.parent.name}")
+        options = [*rendezvous, f"--nproc-per-node={self.gpus}", "--max-restarts=0", "-m", "harness.child"]
+        return python_module("harness.torchrun", *options, str(source), str(run))
+
+
 def run_training(
-    folder: RunFolder, config: RunConfig, profile: Profile, lock: int, on_line: Callable[[str], None]
+    folder: RunFolder,
+    config: RunConfig,
+    profile: Profile,
+    lock: int,
+    on_line: Callable[[str], None],
+    placement: Placement = Placement(),
 ) -> tuple[Exit, Fault | None]:
     """Train in the folder, from its checkpoint where there is one. Raises Interrupted on Ctrl-C."""
     limit = None if profile.hours_limit is None else profile.hours_limit * 3600
+    watch = TrainingWatch(None if profile.stall_minutes is None else profile.stall_minutes * 60)
+
+    def take(line: str) -> None:
+        watch.take(line)
+        on_line(line)
+
     ended = run_child(
-        python_module("harness.child", str(folder.source), str(folder.run)),
+        placement.command(folder.source, folder.run),
         folder=folder.root,
         log=folder.log,
         lock=lock,
         device=config.device,
         timeout_seconds=limit,
-        on_line=on_line,
+        on_line=take,
+        stop_when=lambda: watch.fault() is not None,
     )
-    return ended, _fault(ended, folder)
+    return ended, (watch.fault() if ended.timed_out else None) or _fault(ended, folder)
 
 
 def run_scoring(
@@ -134,7 +171,7 @@ def run_sampling(
 
 def _data() -> dict[str, str]:
     """Where the prepared data sets lie; a training has no need to know."""
-    return {"LINBENCH_DATA": str(data_root().resolve())}
+    return {"LINBENCH_DATA": str(data_root().resolve()), "TQDM_DISABLE": "1"}
 
 
 def _run_module(

@@ -39,6 +39,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Validation windows that are scored; None means all."""
     hours_limit: float | None = None
     """Wall time after which a training is ended; None means off."""
+    stall_minutes: float | None = 30.0
+    """Silence after which a training is ended; None means off. A cold cache of Triton kernels keeps a first step silent
+    for minutes."""
+    halve_micro_batch: bool = True
+    """Whether a run out of memory is tried again with half the micro-batch and twice the accumulation."""
 
 
 def profile_names() -> list[str]:
