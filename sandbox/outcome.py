@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ def facts_of(
     startup_seconds: float | None,
     evaluations: list[Evaluation],
     score: ScoringReport | None,
+    checkpoint: Path,
 ) -> dict[str, Any]:
     """What was measured beside the score. Times are the parent's; speed and losses are the script's own word."""
     last = evaluations[-1] if evaluations else None
@@ -42,11 +44,19 @@ def facts_of(
         "score_seconds": score.seconds if score else None,
         "validation_tokens": score.tokens if score else None,
         "validation_sha256": score.tokens_sha256 if score else None,
+        "not_measured": "; ".join(f"{name}: {why}" for name, why in score.errors.items()) or None if score else None,
+        "checkpoint_sha256": sha256_of(checkpoint) if score and checkpoint.is_file() else None,
         "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
         "linbench": __version__,
         "python": platform.python_version(),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def sha256_of(file: Path) -> str:
+    """Hash of a file of any size."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def result_json(

@@ -1,5 +1,6 @@
 """How a running test is shown on stderr: a bar on a terminal, a plain line now and then in a pipe."""
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -52,7 +53,7 @@ class TrainingProgress:
             self.startup_seconds, self._first = now - self.began, progress
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=progress.step, line=self.describe(progress))
-        elif now - self.shown >= PLAIN_SECONDS or (progress.step >= self.steps and self.shown <= now):
+        elif now - self.shown >= PLAIN_SECONDS or progress.step >= self.steps:
             self.shown = now
             self._print(f"{self.title}: {self.describe(progress)}")
 
@@ -60,7 +61,7 @@ class TrainingProgress:
         try:
             print(line, file=sys.stderr, flush=True)
         except BrokenPipeError:  # as in `linbench test 2>&1 | head`: nobody reads on, and the test goes on
-            self.shown = float("inf")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def describe(self, progress: Progress) -> str:
         """Step, loss, speed and the time that is left at that speed."""

@@ -129,6 +129,7 @@ class ReservedTest:
             self.startup_seconds,
             read_evaluations(self.folder.metrics),
             score,
+            self.folder.checkpoint,
         )
 
     def _parameters(self) -> int | None:

@@ -1,6 +1,5 @@
-"""`linbench verify`: does the ledger hold, is the source the submitted one, does the checkpoint score the same?"""
+"""`linbench verify`: does the ledger hold, are source and checkpoint those of the run, do they score the same?"""
 
-import hashlib
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from sandbox.conditions import conditions_of, open_data
 from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
 from sandbox.figures import best_test, number
 from sandbox.locks import cannot_write
+from sandbox.outcome import sha256_of
 from sandbox.report import Facts, Heading, Report
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
@@ -19,9 +19,9 @@ TOLERANCE = {"cpu": 1e-4, "cuda": 5e-3}
 
 
 def verify_session(session: Session) -> Report:
-    """Check the chain, then the submitted test's (else the best test's) source and score.
+    """Check the chain, then the submitted test's (else the best test's) source, checkpoint and score.
 
-    Raises LedgerDamaged for a broken chain, RunFailed for a source or score that is not the recorded one.
+    Raises LedgerDamaged for a broken chain, RunFailed for a source, checkpoint or score that is not the recorded one.
     """
     state = session.read()
     facts = [("ledger", f"{state.seq} events, the chain holds")]
@@ -38,25 +38,33 @@ def _verify_test(session: Session, state: SessionState, test: TestState) -> list
     folder = session.folder.test(test.number)
     if not folder.source.is_file() or not folder.checkpoint.is_file():
         raise MachineFault(f"{folder.root} has lost its source or its checkpoint.", run=f"linbench runs {test.number}")
-    sha256 = hashlib.sha256(folder.source.read_bytes()).hexdigest()
-    if sha256 != test.source_sha256:
-        raise RunFailed(
-            f"{folder.source} is not the tested source: its sha256 is {sha256}, the ledger says {test.source_sha256}.",
-            run=f"linbench runs {test.number}",
-        )
+    _require_hash(test, "tested source", folder.source, test.source_sha256)
+    checkpoint_sha256 = (test.facts or {}).get("checkpoint_sha256")
+    if checkpoint_sha256 is not None:  # a change may leave the score as it was
+        _require_hash(test, "scored checkpoint", folder.checkpoint, checkpoint_sha256)
     recorded = (test.metrics or {})["val_loss"]
     again = _score_again(session, test)
     allowed = TOLERANCE[test.config["device"]]
-    if abs(again - recorded) > allowed:
+    if not abs(again - recorded) <= allowed:  # nan is no agreement
         raise RunFailed(
             f"Test {test.number} scores {number(again)} again, but the ledger says {number(recorded)} "
             f"(they may differ by {allowed:g}).",
             run=f"linbench runs {test.number}",
         )
     return [
-        ("source", f"test {test.number}, sha256 {sha256}"),
+        ("source", f"test {test.number}, sha256 {test.source_sha256}"),
+        ("checkpoint", f"sha256 {checkpoint_sha256}" if checkpoint_sha256 else "its hash was not recorded"),
         ("val_loss", f"{number(again)} again, {number(recorded)} recorded, within {allowed:g}"),
     ]
+
+
+def _require_hash(test: TestState, what: str, file: Path, recorded: str) -> None:
+    found = sha256_of(file)
+    if found != recorded:
+        raise RunFailed(
+            f"{file} is not the {what}: its sha256 is {found}, the ledger says {recorded}.",
+            run=f"linbench runs {test.number}",
+        )
 
 
 def _score_again(session: Session, test: TestState) -> float:
