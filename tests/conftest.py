@@ -1,6 +1,5 @@
 """The command line, run inside the test's own process and as a process of its own."""
 
-import io
 import json
 import os
 import subprocess
@@ -52,16 +51,20 @@ def runs(tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def linbench(runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reply]:
+def linbench(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Reply]:
     """Runs `linbench ARGUMENTS`, with bytes or text as its stdin, and gives its reply; never a traceback."""
 
     def run(*arguments: object, stdin: bytes | str = b"") -> Reply:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        piped = tmp_path / "stdin"
+        piped.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
         monkeypatch.setattr(sys, "argv", ["linbench", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
+        with piped.open() as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            with pytest.raises(SystemExit) as ended:
+                main()
         captured = capsys.readouterr()
         assert isinstance(ended.value.code, int)
         return Reply(ended.value.code, captured.out, captured.err)

@@ -1,5 +1,7 @@
 """Where the new lines of an edit come from: an option, a file, stdin or a drop-in mechanism."""
 
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -38,12 +40,18 @@ class Content:
             return self.text
         if self.file is not None and str(self.file) != "-":
             return decode(read_file(self.file), str(self.file))
-        if sys.stdin.isatty():
+        if self.file is None and _nothing_is_piped():
             raise UsageError(
-                "No content: give --content TEXT, --content-file FILE, or pipe the lines into stdin.",
+                "No content: give --content TEXT, --content-file FILE, or pipe the lines into stdin. "
+                "To take lines out, use --delete.",
                 run="linbench edit --range 33-70 --content-file new.py",
             )
         return decode(sys.stdin.buffer.read(READ_LIMIT), "stdin")
+
+
+def _nothing_is_piped() -> bool:
+    """Whether stdin is closed, a terminal or /dev/null: nobody meant lines to be replaced by what comes from there."""
+    return sys.stdin is None or stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode)
 
 
 def read_file(path: Path) -> bytes:

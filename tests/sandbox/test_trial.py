@@ -113,8 +113,25 @@ def test_an_interrupted_test_can_be_resumed(
     assert msgspec.json.decode(out)["error"]["run"] == "linbench test --resume"
     wait_until_idle(session)
     assert session.folder.test(1).checkpoint.is_file()
-    assert linbench("status").out.splitlines()[-1].split() == ["next", "linbench", "test", "--resume"]
+    status = linbench("status")
+    assert status.out.splitlines()[-1].split() == ["next", "linbench", "test", "--resume"], status
     assert events_of(session) == ["start", "reserve"]
+
+
+def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: Spawn, runs: Path) -> None:
+    """Ctrl-C during a check exits 130, says that no test was spent, and removes its folder."""
+    linbench("start")
+    session = the_session(runs)
+    process = spawn("test", *SETTINGS)
+    deadline = time.monotonic() + 60
+    while not list(session.folder.root.glob("tests/.check-*/preflight.request.json")):
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate()
+    assert process.returncode == 130
+    assert b"The check was interrupted. No test was spent." in out
+    assert list((session.folder.root / "tests").iterdir()) == []
+    assert events_of(session) == ["start"]
 
 
 def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(linbench: Linbench, runs: Path) -> None:

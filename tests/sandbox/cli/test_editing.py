@@ -107,6 +107,16 @@ def test_content_comes_from_an_option_a_file_or_stdin(linbench: Linbench, starte
         assert f"{missing} cannot be read" in reply.out
 
 
+def test_without_content_no_line_is_taken_out(spawn: Callable[..., Any], started: Path) -> None:
+    """With /dev/null as its stdin, as an agent's shell may have it, `edit --range` asks for content."""
+    before = started.read_bytes()
+    process = spawn("edit", "--range", "34-70")
+    out, _ = process.communicate()
+    assert process.returncode == 2
+    assert out.startswith(b"ERROR: No content: give --content TEXT")
+    assert started.read_bytes() == before
+
+
 def test_content_without_end_is_read_to_a_limit(linbench: Linbench) -> None:
     """A file that never ends is refused for its size and does not fill the memory."""
     reply = linbench("edit", "--range", "246-246", "--content-file", "/dev/zero")
