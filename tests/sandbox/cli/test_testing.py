@@ -1,5 +1,7 @@
 """`linbench check`, `test`, `submit` and `verify`: what they refuse, and what they spend."""
 
+import itertools
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from sandbox.session import Session
 
 Linbench = Callable[..., Any]
 RecordTest = Callable[[float | None], Session]
+
+KILLED = Path(__file__).parents[1] / "processes" / "linbench_killed.py"
 
 
 @pytest.mark.parametrize(
@@ -101,6 +105,28 @@ def test_only_a_finished_test_can_be_submitted_and_only_one(linbench: Linbench, 
     other = linbench("submit", "3")
     assert (other.code, "is closed: test 1 was submitted" in other.out) == (2, True)
     assert session.folder.ledger.read_bytes() == ledger
+
+
+def test_a_submission_killed_at_any_step_is_there_once_or_not(
+    linbench: Linbench, record_test: RecordTest, spawn: Callable[..., Any]
+) -> None:
+    """Kill -9 before any effect of `submit`: the session is open or closed, and submitting again makes one row."""
+    closed = []
+    for effect in itertools.count():
+        linbench("start")
+        session = record_test(5.5)
+        process = spawn(effect, "submit", "1", program=KILLED)
+        _, errors = process.communicate()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, errors
+        closed.append(session.read().closed)
+        assert linbench("submit", "1", "--session", session.name).code == 0
+        assert session.folder.ledger.read_text().count('"type":"submit"') == 1
+    assert closed == sorted(closed)
+    assert set(closed) == {False, True}
+    ranked = linbench("leaderboard", "--json").json["groups"][-1]["rows"]
+    assert len(ranked) == len({row["session"] for row in ranked}) == len(closed) + 1
 
 
 def test_a_session_whose_checkpoint_is_gone_cannot_be_verified(linbench: Linbench, record_test: RecordTest) -> None:

@@ -1,6 +1,7 @@
 """Run `linbench ARGUMENTS` and die by kill -9 at the moment that argv[1] names; argv[2:] are the arguments.
 
-The moments, in the order of a test: check, reserved, training, trained, scoring, result.
+The moments, in the order of a test: check, reserved, training, trained, scoring, result. Or a number: right before
+the effect of that number, counted from 0, that the command has on the disk; a write counts twice, its first half apart.
 """
 
 import os
@@ -42,8 +43,37 @@ def die_in_child(module: str) -> Callable[..., Any]:
     return start
 
 
+def die_before_effect(number: int) -> None:
+    left = [number]
+
+    def count() -> None:
+        if left[0] == 0:
+            die()
+        left[0] -= 1
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def effect(*arguments: Any, **options: Any) -> Any:
+            count()
+            return real(*arguments, **options)
+
+        return effect
+
+    real_write = os.write
+
+    def write_by_halves(handle: int, data: bytes) -> int:
+        count()
+        half = real_write(handle, data[: len(data) // 2])
+        count()
+        return half + real_write(handle, data[half:])
+
+    os.fsync, os.replace, os.rename = counted(os.fsync), counted(os.replace), counted(os.rename)
+    os.write = write_by_halves
+
+
 def arm(moment: str) -> None:
     match moment:
+        case number if number.isdigit():
+            die_before_effect(int(number))
         case "check" | "scoring":
             launch.subprocess.Popen = die_in_child({"check": "harness.preflight", "scoring": "harness.scoring"}[moment])
         case "reserved":
