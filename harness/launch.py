@@ -118,8 +118,8 @@ def run_child(
     """Run a command in a folder to its end and hand each line that it prints to `on_line`.
 
     On a timeout, or when `stop_when` says so, the whole process group is killed; on Ctrl-C or SIGTERM it is asked to
-    save, waited for and killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started
-    in its group outlives it.
+    save, waited for and killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child
+    started in its group outlives it.
     `environment` is added to what every child gets.
     """
     started = time.monotonic()

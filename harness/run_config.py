@@ -4,6 +4,7 @@ The script reads the same keys by name; tests/test_contracts.py holds the two to
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -82,7 +83,30 @@ def without_paths(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in msgspec.to_builtins(config).items() if key not in PATHS}
 
 
+def halve_micro_batch(config: RunConfig) -> RunConfig | None:
+    """The same batches in half as large micro-batches, twice as many; None where one window is left."""
+    if config.micro_batch_size % 2:
+        return None
+    return msgspec.structs.replace(
+        config,
+        micro_batch_size=config.micro_batch_size // 2,
+        gradient_accumulation_steps=config.gradient_accumulation_steps * 2,
+        eval_iters=config.eval_iters * 2,
+    )
+
+
+REPORTING = ("eval_interval", "eval_iters", "log_interval", "checkpoint_interval")
+"""The keys that change what a run tells, not what it learns."""
+
+
+def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What two run configs must share to be compared: how a batch is split into micro-batches is not part of it."""
+    batch = config["micro_batch_size"] * config["gradient_accumulation_steps"]
+    left_out = {*PATHS, *REPORTING, "micro_batch_size", "gradient_accumulation_steps"}
+    return {**{key: value for key, value in config.items() if key not in left_out}, "batch_size": batch}
+
+
 def config_sha256(config: RunConfig) -> str:
-    """Hash of what a run does: equal for two runs under equal conditions, on any machine."""
-    canonical = msgspec.json.encode(without_paths(config), order="sorted")
+    """Hash of what a run learns from: equal for two runs under equal conditions, on any machine."""
+    canonical = msgspec.json.encode(comparable(without_paths(config)), order="sorted")
     return hashlib.sha256(canonical).hexdigest()

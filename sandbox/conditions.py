@@ -1,15 +1,16 @@
 """Under which conditions a test runs: the profile, the device, the data, and the run config that they come to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from harness.data.errors import DataError
 from harness.data.training import TrainingData, training_data
-from harness.machine import default_device
+from harness.machine import default_device, gpu_names
 from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
 from harness.run_config import RunConfig, config_sha256
+from harness.stages import Placement
 from sandbox.errors import MachineFault, UsageError, nearest
 from sandbox.state import TestState
 from sandbox.task_schema import Task
@@ -22,6 +23,8 @@ class Conditions:
     profile: Profile
     config: RunConfig
     """Without paths."""
+    placement: Placement = field(default_factory=Placement)
+    """Which GPUs share the run; its result does not depend on it."""
 
     @property
     def config_sha256(self) -> str:
@@ -52,8 +55,13 @@ def check_profile(task: Task, name: str) -> Profile:
     return load_profile(name)
 
 
-def conditions(task: Task, profile_name: str, seed: int, overridden: Mapping[str, str]) -> Conditions:
-    """Resolve a profile for a task on this machine. Raises UsageError for what does not fit."""
+def conditions(
+    task: Task, profile_name: str, seed: int, overridden: Mapping[str, str], asked: Placement | None = None
+) -> Conditions:
+    """Resolve a profile for a task on this machine. Raises UsageError for what does not fit.
+
+    `asked` None means as many of this machine's GPUs as the profile's published setting used.
+    """
     profile = check_profile(task, profile_name)
     device = default_device() if default_device() in profile.devices else profile.devices[0]
     adjust = task.profiles.adjust.get(profile_name, {})
@@ -63,17 +71,39 @@ def conditions(task: Task, profile_name: str, seed: int, overridden: Mapping[str
             run=f"linbench test --profile {task.profiles.cpu}",
         )
     try:
-        return Conditions(
-            profile, resolve(profile, seed=seed, device=device, adjust=adjust, overridden=dict(overridden))
-        )
+        config = resolve(profile, seed=seed, device=device, adjust=adjust, overridden=dict(overridden))
+        return Conditions(profile, config, place(profile, config, asked))
     except ProfileError as error:
         raise UsageError(str(error), run="linbench test --help") from error
 
 
-def conditions_of(test: TestState) -> Conditions:
-    """The conditions that a test was begun with. Raises MachineFault when this linbench no longer knows them."""
+def place(profile: Profile, config: RunConfig, asked: Placement | None) -> Placement:
+    """The GPUs that share a run. Raises UsageError when they are not there or cannot share its batch evenly."""
+    here = len(gpu_names()) if config.device == "cuda" else 1
+    chosen = asked or Placement(min(here, profile.gpus))
+    shares, batch = chosen.gpus * chosen.nodes, config.gradient_accumulation_steps
+    if config.device == "cuda" and chosen.gpus > here:
+        raise UsageError(f"--gpus {chosen.gpus}: this machine has {here}.", run=f"linbench test --gpus {here}")
+    if shares < 1 or batch % shares:
+        divisors = [str(number) for number in range(1, batch + 1) if batch % number == 0]
+        raise UsageError(
+            f"{shares} processes cannot share {batch} micro-batches a step evenly. "
+            f"Numbers that can: {', '.join(divisors)}.",
+            run="linbench test --gpus 1",
+        )
+    if chosen.nodes > 1 and chosen.endpoint is None:
+        raise UsageError("--nodes needs --rdzv-endpoint HOST:PORT.", run="linbench test --help")
+    return chosen
+
+
+def conditions_of(test: TestState, endpoint: str | None = None) -> Conditions:
+    """The conditions that a test was begun with. Raises MachineFault when this linbench no longer knows them.
+
+    `endpoint` is where several machines meet this time.
+    """
     try:
-        return Conditions(load_profile(test.profile), msgspec.convert(test.config, RunConfig))
+        placement = Placement(test.gpus, test.nodes, endpoint)
+        return Conditions(load_profile(test.profile), msgspec.convert(test.config, RunConfig), placement)
     except (ProfileError, msgspec.ValidationError) as error:
         raise MachineFault(
             f"Test {test.number} was begun by another version of linbench: {error}", run=f"linbench runs {test.number}"

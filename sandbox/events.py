@@ -12,6 +12,12 @@ class _Event(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", 
     """One fact. Its class name in lower case is its `type` in the ledger."""
 
 
+def _require_finite(metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):  # JSON has no such number, so the event could not be read back
+            raise ValueError(f"metric {name!r} is {value}; a test without a finite result has failed")
+
+
 class Start(_Event, frozen=True):
     """A session was opened; always the first event."""
 
@@ -72,6 +78,10 @@ class Reserve(_Event, frozen=True):
     config: dict[str, Any]
     """The resolved run config, without paths."""
     config_sha256: str
+    gpus: int = 1
+    """Processes on each machine, one a GPU."""
+    nodes: int = 1
+    """Machines that share the run."""
 
 
 class Resume(_Event, frozen=True):
@@ -92,9 +102,17 @@ class Commit(_Event, frozen=True):
     """What was measured on the side: hash of the data, seconds, tokens/s, parameters."""
 
     def __post_init__(self) -> None:
-        for name, value in self.metrics.items():
-            if not math.isfinite(value):  # JSON has no such number, so the event could not be read back
-                raise ValueError(f"metric {name!r} is {value}; a test without a finite result has failed")
+        _require_finite(self.metrics)
+
+
+class Score(_Event, frozen=True):
+    """A finished test's checkpoint was scored again; what was missing is there now."""
+
+    test: int
+    metrics: dict[str, float]
+
+    def __post_init__(self) -> None:
+        _require_finite(self.metrics)
 
 
 class Refund(_Event, frozen=True):
@@ -115,5 +133,5 @@ class Submit(_Event, frozen=True):
     """The leaderboard's row."""
 
 
-Event = Start | Edit | Undo | Redo | Reset | Reserve | Resume | Commit | Refund | Submit
+Event = Start | Edit | Undo | Redo | Reset | Reserve | Resume | Commit | Score | Refund | Submit
 TextChange = Edit | Undo | Redo | Reset

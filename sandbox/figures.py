@@ -59,9 +59,14 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return tuple(metric.name for metric in task.metrics)
 
 
+def hidden_metrics(task: Task) -> tuple[str, ...]:
+    """Metrics that are measured only when a test is submitted."""
+    return tuple(metric.name for metric in task.metrics if metric.hidden)
+
+
 def withheld(state: SessionState) -> tuple[str, ...]:
     """Metrics that nobody may see before the session is submitted."""
-    return () if state.closed else tuple(metric.name for metric in state.task.task.metrics if metric.hidden)
+    return () if state.closed else hidden_metrics(state.task.task)
 
 
 def visible_metrics(state: SessionState, test: TestState) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.document import Document, Frame
 from sandbox.errors import BudgetSpent, LedgerDamaged, LinbenchError, UsageError
-from sandbox.events import Commit, Edit, Redo, Refund, Reserve, Reset, Resume, Start, Submit, TextChange, Undo
+from sandbox.events import Commit, Edit, Redo, Refund, Reserve, Reset, Resume, Score, Start, Submit, TextChange, Undo
 from sandbox.ledger import Entry
 from sandbox.state import Revision, SessionState, TestState
 
@@ -52,6 +52,8 @@ def _after(state: SessionState, entry: Entry) -> SessionState:
             return _resume(state, event)
         case Commit() | Refund() as event:
             return _end(state, event, entry)
+        case Score() as event:
+            return _score(state, event)
         case Submit() as event:
             return _submit(state, event)
         case Start():
@@ -130,6 +132,8 @@ def _reserve(state: SessionState, event: Reserve, entry: Entry) -> SessionState:
         seed=event.seed,
         config=event.config,
         config_sha256=event.config_sha256,
+        gpus=event.gpus,
+        nodes=event.nodes,
         began=entry.time,
     )
     return _with_test(state, test)
@@ -158,6 +162,16 @@ def _end(state: SessionState, event: Commit | Refund, entry: Entry) -> SessionSt
     else:
         outcome = {"status": "refunded", "detail": event.detail, "resumable": event.resumable}
     return _with_test(state, replace(test, ended=entry.time, reason=event.reason, **outcome))
+
+
+def _score(state: SessionState, event: Score) -> SessionState:
+    """Add what was not measured before; a figure that is there stays as it is."""
+    test = _find_test(state, event.test)
+    if test.status != "done":
+        raise UsageError(
+            f"Test {test.number} is {test.status}; only a finished test is scored again.", run=_next(state)
+        )
+    return _with_test(state, replace(test, metrics={**event.metrics, **(test.metrics or {})}))
 
 
 def _submit(state: SessionState, event: Submit) -> SessionState:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from harness.data.training import TrainingData
+from harness.estimates import utilisation
 from harness.launch import Exit
 from harness.metrics import Evaluation, metric_name
 from harness.run_config import RunConfig
@@ -25,19 +26,24 @@ def facts_of(
     startup_seconds: float | None,
     evaluations: list[Evaluation],
     score: ScoringReport | None,
-    checkpoint: Path,
+    checkpoint_sha256: str | None,
+    gpus: list[str],
 ) -> dict[str, Any]:
     """What was measured beside the score. Times are the parent's; speed and losses are the script's own word."""
     last = evaluations[-1] if evaluations else None
     speeds = sorted(evaluation.tokens_per_second for evaluation in evaluations)
+    speed = speeds[len(speeds) // 2] if speeds else None
     found = {
         "data": data.name,
         "data_sha256": data.sha256,
         "device": config.device,
+        "gpus": ", ".join(gpus) if config.device == "cuda" else None,
         "parameters": parameters,
         "steps": last.step if last else 0,
         "tokens": last.tokens if last else 0,
-        "tokens_per_second": speeds[len(speeds) // 2] if speeds else None,
+        "tokens_per_second": speed,
+        "mfu": utilisation(config, speed, gpus) if speed and config.device == "cuda" else None,
+        "gpu_hours": len(gpus) * training.seconds / 3600 if config.device == "cuda" else None,
         "peak_memory_bytes": last.peak_memory_bytes if last else None,
         "startup_seconds": startup_seconds,
         "train_seconds": training.seconds,
@@ -45,7 +51,7 @@ def facts_of(
         "validation_tokens": score.tokens if score else None,
         "validation_sha256": score.tokens_sha256 if score else None,
         "not_measured": "; ".join(f"{name}: {why}" for name, why in score.errors.items()) or None if score else None,
-        "checkpoint_sha256": sha256_of(checkpoint) if score and checkpoint.is_file() else None,
+        "checkpoint_sha256": checkpoint_sha256,
         "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
         "linbench": __version__,
         "python": platform.python_version(),

@@ -3,7 +3,10 @@
 Every step can be repeated after a crash. What to run and how it ended is the harness's to say; the end is written here.
 """
 
+import dataclasses
 import difflib
+import shlex
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -15,15 +18,18 @@ from harness.data.training import TrainingData
 from harness.faults import Fault
 from harness.files import write_atomically
 from harness.launch import Exit, Interrupted
+from harness.machine import gpu_names
 from harness.metrics import read_evaluations
 from harness.preflight.report import Report as PreflightReport
+from harness.run_config import RunConfig, config_sha256, halve_micro_batch
 from harness.scoring.report import Report as ScoringReport
 from sandbox.conditions import Conditions
 from sandbox.document import Document, split_lines
 from sandbox.errors import MachineFault, RunFailed, Stopped
 from sandbox.events import Commit, Refund
+from sandbox.figures import hidden_metrics
 from sandbox.locks import cannot_write
-from sandbox.outcome import facts_of, result_json
+from sandbox.outcome import facts_of, result_json, sha256_of
 from sandbox.progress import TrainingProgress
 from sandbox.session import Session
 from sandbox.state import TestState
@@ -44,6 +50,8 @@ class ReservedTest:
         self.test = self.state.tests[number]
         self.folder = session.folder.test(number)
         self.startup_seconds: float | None = None
+        self.checkpoint_sha256: str | None = None
+        """Of the checkpoint as it is scored."""
 
     def to_the_end(self, report: PreflightReport | None = None) -> TestState:
         """Train, score, commit; `report` is what the check before found.
@@ -51,6 +59,7 @@ class ReservedTest:
         Raises RunFailed, MachineFault (refunded, or to be resumed) or Stopped (to be resumed).
         """
         try:
+            self._keep_micro_batches()
             self._write_folder(report)
             return self._train_and_score()
         except Interrupted:
@@ -60,6 +69,14 @@ class ReservedTest:
             ) from None
         except OSError as error:
             raise cannot_write(self.folder.root, error) from error
+
+    def _keep_micro_batches(self) -> None:
+        """A run that goes on keeps the micro-batches that it found memory for."""
+        if not (self.folder.checkpoint.is_file() and self.folder.run.is_file()):
+            return
+        before = msgspec.json.decode(self.folder.run.read_bytes(), type=RunConfig)
+        if config_sha256(before) == self.conditions.config_sha256:
+            self.conditions = dataclasses.replace(self.conditions, config=before)
 
     def _write_folder(self, report: PreflightReport | None) -> None:
         """Put the test's folder together from the ledger; again after a crash, it comes to the same."""
@@ -75,22 +92,44 @@ class ReservedTest:
         training, fault = self._train()
         if fault is not None:
             self._end_badly(fault, training, None, training.tail)
+        self.checkpoint_sha256 = self._hash_checkpoint()
+        profile = self.conditions.profile
+        shown = tuple(name for name in profile.metrics if name not in hidden_metrics(self.state.task.task))
         try:
-            score = stages.run_scoring(self.folder, self.conditions.config, self.conditions.profile, self.lock)
+            profile = msgspec.structs.replace(profile, metrics=shown)
+            score = stages.run_scoring(self.folder, self.conditions.config, profile, self.lock)
         except stages.MissingReport as missing:
             fault = missing.fault
-            if not fault.refunded:
+            if not fault.refunded and missing.ended.returncode != 0:  # only the script itself ends it with 0
                 fault = Fault("evaluation_not_started", f"the scoring process failed: {fault.message}")
             self._end_badly(fault, training, None, missing.ended.tail)
         if score.error is not None:
             message = f"the trained model could not be scored: {score.error}"
             self._end_badly(Fault("error", message), training, score, score.traceback)
+        if self._hash_checkpoint() != self.checkpoint_sha256:
+            message = "the script changed its checkpoint while it was being scored"
+            self._end_badly(Fault("error", message), training, score, "")
         return self._commit("done", None, dict(score.metrics), self._facts(training, score))
 
     def _train(self) -> tuple[Exit, Fault | None]:
-        config, profile = self.conditions.config, self.conditions.profile
+        """Train; out of memory, and with no step done, once more with half the micro-batch and twice as many."""
+        ended, fault = self._train_once()
+        halved = halve_micro_batch(self.conditions.config)
+        tries = fault is not None and fault.reason == "out_of_memory" and self.conditions.profile.halve_micro_batch
+        if not tries or halved is None or self.folder.checkpoint.is_file():
+            return ended, fault
+        print(f"linbench: out of memory; trying micro-batches of {halved.micro_batch_size}.", file=sys.stderr)
+        self.conditions = dataclasses.replace(self.conditions, config=halved)
+        stages.write_run_config(self.folder, halved, self.data)
+        return self._train()
+
+    def _train_once(self) -> tuple[Exit, Fault | None]:
+        config, profile, placement = self.conditions.config, self.conditions.profile, self.conditions.placement
+        if placement.nodes > 1:
+            command = shlex.join(placement.command(self.folder.source, self.folder.run))
+            print(f"linbench: on each of the other machines, in the same folders, run:\n{command}", file=sys.stderr)
         with TrainingProgress(config.max_iters, f"test {self.test.number}") as progress:
-            ended = stages.run_training(self.folder, config, profile, self.lock, progress.take)
+            ended = stages.run_training(self.folder, config, profile, self.lock, progress.take, placement)
         self.startup_seconds = progress.startup_seconds
         return ended
 
@@ -129,8 +168,12 @@ class ReservedTest:
             self.startup_seconds,
             read_evaluations(self.folder.metrics),
             score,
-            self.folder.checkpoint,
+            self.checkpoint_sha256,
+            gpu_names()[: self.conditions.placement.gpus] * self.conditions.placement.nodes,
         )
+
+    def _hash_checkpoint(self) -> str | None:
+        return sha256_of(self.folder.checkpoint) if self.folder.checkpoint.is_file() else None
 
     def _parameters(self) -> int | None:
         if not self.folder.preflight.is_file():

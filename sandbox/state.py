@@ -42,6 +42,10 @@ class TestState:
     """ISO 8601, UTC."""
     ended: str | None = None
     resumes: int = 0
+    gpus: int = 1
+    """Processes on each machine, one a GPU."""
+    nodes: int = 1
+    """Machines that share the run."""
     metrics: dict[str, float] | None = None
     facts: dict[str, Any] | None = None
     reason: str | None = None

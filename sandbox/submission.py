@@ -1,15 +1,18 @@
-"""Making a test final: the leaderboard row goes into the ledger, and the session is closed."""
+"""Making a test final: hidden metrics are measured, the leaderboard row goes into the ledger, the session is closed."""
 
+import sys
 from datetime import UTC, datetime
 
 import msgspec
 
+from sandbox.conditions import conditions_of
 from sandbox.errors import UsageError
-from sandbox.events import Submit
-from sandbox.figures import best_test
+from sandbox.events import Score, Submit
+from sandbox.figures import best_test, hidden_metrics
 from sandbox.leaderboard import make_row
+from sandbox.rescoring import rescore
 from sandbox.session import Session
-from sandbox.state import SessionState
+from sandbox.state import SessionState, TestState
 
 
 def submit(session: Session, number: int | None) -> tuple[SessionState, bool]:
@@ -17,15 +20,51 @@ def submit(session: Session, number: int | None) -> tuple[SessionState, bool]:
 
     Raises UsageError for a test that is not there or not done, and for a session in which another one is final.
     """
+    state = session.read()
+    if number is None:
+        best = best_test(state)
+        hint = f"linbench submit {best.number}" if best else "linbench test"
+        raise UsageError("Which test? Give its number.", run=hint)
+    test = state.tests.get(number)
+    submittable = test is not None and test.status == "done" and not state.closed
+    hidden = _measure_hidden(session, test) if submittable and test is not None else {}
     with session.transact() as transaction:
-        state = transaction.state
-        if number is None:
-            best = best_test(state)
-            hint = f"linbench submit {best.number}" if best else "linbench test"
-            raise UsageError("Which test? Give its number.", run=hint)
-        if state.submitted == number:
-            return state, False
-        done = number in state.tests and state.tests[number].status == "done"
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        row = msgspec.to_builtins(make_row(state, number, now)) if done else {}
+        if transaction.state.submitted == number:
+            return transaction.state, False
+        if hidden:
+            transaction.append(Score(number, hidden))
+        row = {}
+        if submittable:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            row = msgspec.to_builtins(make_row(transaction.state, number, now))
         return transaction.append(Submit(number, row)), True
+
+
+def score_again(session: Session, number: int, test: TestState) -> tuple[SessionState, dict[str, str]]:
+    """Measure what a finished test's scoring did not; the state after it, and what could not be measured, with why."""
+    state = session.read()
+    wanted = conditions_of(test).profile.metrics
+    hidden = hidden_metrics(state.task.task)
+    missing = tuple(name for name in wanted if name not in (test.metrics or {}) and name not in hidden)
+    if not missing:
+        return state, {}
+    report = rescore(session, test, missing, f"linbench score {number}")
+    if report.metrics:
+        with session.transact() as transaction:
+            state = transaction.append(Score(number, report.metrics))
+    return state, report.errors
+
+
+def _measure_hidden(session: Session, test: TestState) -> dict[str, float]:
+    """The metrics that nobody could see before. What cannot be measured is named on stderr and left out of the row."""
+    state = session.read()
+    wanted = conditions_of(test).profile.metrics
+    names = tuple(
+        name for name in wanted if name in hidden_metrics(state.task.task) and name not in (test.metrics or {})
+    )
+    if not names:
+        return {}
+    report = rescore(session, test, names, f"linbench submit {test.number}")
+    for name, why in report.errors.items():
+        print(f"linbench: {name} is left out of the row: {why}", file=sys.stderr)
+    return report.metrics

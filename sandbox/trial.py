@@ -48,7 +48,7 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
                 report = stages.run_preflight(folder, conditions.config, lock)
             return _passed(report, folder, state)
     except stages.MissingReport as missing:
-        raise _died("check", missing.fault, missing.ended) from missing
+        raise _died(missing.fault, missing.ended, state) from missing
     except Interrupted:
         raise Stopped("The check was interrupted. No test was spent.", run="linbench check") from None
     except OSError as error:
@@ -68,9 +68,11 @@ def _passed(report: PreflightReport, folder: RunFolder, state: SessionState) -> 
     )
 
 
-def _died(stage: str, fault: Fault, ended: Exit) -> MachineFault | RunFailed:
-    message = f"the {stage} ended without an answer: {fault.message}. No test was spent.\n{ended.tail[-2000:]}".rstrip()
-    return (MachineFault if fault.refunded else RunFailed)(message, run="linbench check")
+def _died(fault: Fault, ended: Exit, state: SessionState) -> MachineFault | RunFailed:
+    message = f"the check ended without an answer: {fault.message}. No test was spent.\n{ended.tail[-2000:]}".rstrip()
+    if fault.refunded:
+        return MachineFault(message, run="linbench check")
+    return RunFailed(message, run=edit_command(state.document, None))
 
 
 def run_test(session: Session, conditions: Conditions) -> TestState:
@@ -88,7 +90,7 @@ def run_test(session: Session, conditions: Conditions) -> TestState:
         return ReservedTest(session, number, conditions, data, lock).to_the_end(report)
 
 
-def resume_test(session: Session) -> TestState:
+def resume_test(session: Session, endpoint: str | None = None) -> TestState:
     """Go on with the interrupted test from its last checkpoint, under the conditions that it was begun with."""
     state = session.read()
     waiting = state.open_test or next(
@@ -96,7 +98,7 @@ def resume_test(session: Session) -> TestState:
     )
     if waiting is None:
         raise UsageError("No test was interrupted; there is nothing to resume.", run="linbench test")
-    conditions = conditions_of(waiting)
+    conditions = conditions_of(waiting, endpoint)
     data = open_data(conditions.profile)
     with _alone(session, waiting.number) as lock:
         with session.transact() as transaction:
@@ -147,6 +149,8 @@ def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
         seed=conditions.config.seed,
         config=without_paths(conditions.config),
         config_sha256=conditions.config_sha256,
+        gpus=conditions.placement.gpus,
+        nodes=conditions.placement.nodes,
     )
     return [*given_up, reserve]
 

@@ -1,16 +1,12 @@
 """`linbench verify`: does the ledger hold, are source and checkpoint those of the run, do they score the same?"""
 
-import tempfile
 from pathlib import Path
 
-from harness import stages
-from harness.launch import Busy, Interrupted, exclusive
-from sandbox.conditions import conditions_of, open_data
-from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
+from sandbox.errors import MachineFault, RunFailed
 from sandbox.figures import best_test, number
-from sandbox.locks import cannot_write
 from sandbox.outcome import sha256_of
 from sandbox.report import Facts, Heading, Report
+from sandbox.rescoring import rescore
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
 
@@ -43,7 +39,7 @@ def _verify_test(session: Session, state: SessionState, test: TestState) -> list
     if checkpoint_sha256 is not None:  # a change may leave the score as it was
         _require_hash(test, "scored checkpoint", folder.checkpoint, checkpoint_sha256)
     recorded = (test.metrics or {})["val_loss"]
-    again = _score_again(session, test)
+    again = rescore(session, test, ("val_loss",), "linbench verify").metrics["val_loss"]
     allowed = TOLERANCE[test.config["device"]]
     if not abs(again - recorded) <= allowed:  # nan is no agreement
         raise RunFailed(
@@ -65,25 +61,3 @@ def _require_hash(test: TestState, what: str, file: Path, recorded: str) -> None
             f"{file} is not the {what}: its sha256 is {found}, the ledger says {recorded}.",
             run=f"linbench runs {test.number}",
         )
-
-
-def _score_again(session: Session, test: TestState) -> float:
-    """Score the checkpoint once more, with a run config rebuilt from the ledger."""
-    folder, conditions = session.folder.test(test.number), conditions_of(test)
-    config, profile = conditions.config, conditions.profile
-    data = open_data(profile)
-    try:
-        with exclusive(folder.lock) as lock, tempfile.TemporaryDirectory(prefix=".verify-", dir=folder.root) as name:
-            stages.write_run_config(folder, config, data)
-            report = stages.run_scoring(folder, config, profile, lock, Path(name) / "scores.json")
-    except Busy as busy:
-        raise UsageError(f"{busy} is in use, perhaps by another verify. Wait for it.", run="linbench verify") from busy
-    except Interrupted:
-        raise Stopped("The verification was interrupted. Nothing was changed.", run="linbench verify") from None
-    except stages.MissingReport as missing:
-        raise MachineFault(f"the scoring did not start: {missing.fault.message}", run="linbench verify") from missing
-    except OSError as error:
-        raise cannot_write(folder.root, error) from error
-    if report.error is not None:
-        raise RunFailed(f"the checkpoint cannot be scored: {report.error}", run=f"linbench runs {test.number}")
-    return report.metrics["val_loss"]

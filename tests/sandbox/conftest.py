@@ -17,6 +17,9 @@ from sandbox.state import SessionState
 from sandbox.task_schema import Budget, Metric, Published, Task
 from sandbox.tasks import LoadedTask
 
+CONFIG = {"max_iters": 10, "seed": 42, "micro_batch_size": 8, "gradient_accumulation_steps": 2}
+"""The keys of a run config that comparisons look at."""
+
 TOY_TEMPLATE = """\
 # a toy script
 import math
@@ -100,7 +103,7 @@ def run_test(measured_task: LoadedTask) -> Callable[..., list[Event]]:
         test: int, content: str, metrics: dict[str, float] | None, data: str = "d" * 64, **changes: object
     ) -> list[Event]:
         document = original.with_content(0, content)
-        usual = {"profile": "smoke", "seed": 42, "config": {"max_iters": 10, "seed": 42}, "config_sha256": "c" * 64}
+        usual = {"profile": "smoke", "seed": 42, "config": CONFIG, "config_sha256": "c" * 64}
         reserve = Reserve(
             **{**usual, "test": test, "revision": test, "source_sha256": document.revision_sha(), **changes}
         )

@@ -75,16 +75,19 @@ def test_other_conditions_are_another_group(
 def test_conditions_are_the_script_the_overrides_and_the_config_but_not_the_seed(
     play: Play, run_test: RunTest, measured_task: LoadedTask
 ) -> None:
-    """Another seed stays comparable; another setting, or another script under the same id, does not."""
+    """Another seed or split of the batch stays comparable; another setting or script does not."""
 
     def conditions(task: LoadedTask = measured_task, **config: Any) -> str:
-        events = run_test(1, "a = 2\n", {"val_loss": 2.5}, config={"max_iters": 10, "seed": 42, **config})
+        split = {"micro_batch_size": 8, "gradient_accumulation_steps": 2}
+        events = run_test(1, "a = 2\n", {"val_loss": 2.5}, config={"max_iters": 10, "seed": 42, **split, **config})
         return make_row(play(*events, task=task), 1, "").conditions_sha256
 
     other_regions = tuple(structs.replace(region, name=region.name + "x") for region in measured_task.task.regions)
     renamed = structs.replace(measured_task, task=structs.replace(measured_task.task, regions=other_regions))
     assert conditions(seed=43) == conditions() == conditions(renamed)
+    assert conditions(micro_batch_size=4, gradient_accumulation_steps=4) == conditions(eval_interval=7) == conditions()
     assert conditions(max_iters=11) != conditions()
+    assert conditions(micro_batch_size=4) != conditions()
 
 
 def test_another_script_under_the_same_id_is_another_group(
