@@ -83,13 +83,15 @@ def _usage_error(error: Exception, commands: list[str]) -> UsageError:
     """What the argument parser found, with the command to run next."""
     words = sys.argv[1:]
     command = next((word for word in words if word in commands), None)
+    explain = f"linbench {command} --help" if command else "linbench --help"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     if message.startswith("Usage:"):  # nothing was typed
-        return UsageError(f"No command was given.\n\n{message}", run="linbench start")
+        return UsageError(f"No command was given.\n\n{message}", run=explain if command else "linbench start")
     if message.startswith("No such command"):
-        wrong = next((word for word in words if not word.startswith("-")), "")
-        return UsageError(f"No such command {wrong!r}. {nearest(wrong, commands)}", run="linbench --help")
+        known = sorted(error.ctx.command.commands)  # type: ignore[attr-defined]
+        wrong = message.partition("'")[2].partition("'")[0]
+        return UsageError(f"No such command {wrong!r}. {nearest(wrong, known)}", run=explain)
     if command is not None and words[0] != command:
         behind = [word for word in words if word != command]
         return UsageError(f"{message}; options follow the command.", run=f"linbench {command} {shlex.join(behind)}")
-    return UsageError(message, run=f"linbench {command} --help" if command else "linbench --help")
+    return UsageError(message, run=explain)

@@ -249,3 +249,19 @@ def test_a_spent_budget_is_refused_before_the_check(linbench: Linbench, reserve:
     assert reply.code == 4
     assert "hint: linbench test --resume" in reply.out
     assert events_of(session) == ["start", "reserve", "edit"]
+
+
+def test_a_script_that_meddles_with_its_scoring_is_not_refunded(linbench: Linbench) -> None:
+    """Ending the scoring process or changing the checkpoint under it is the script's own failure, and is spent."""
+    linbench("start", "--tests", "2")
+    line = "x = x + self.mlp(self.ln_2(x))"
+    for meddling, said in (
+        ("os._exit(0) if not self.training and os.path.exists('scores.request.json') else None", "without a report"),
+        ("os.path.exists('scores.request.json') and open('ckpt.pt', 'ab').write(b'0')", "changed its checkpoint"),
+    ):
+        linbench("reset")
+        assert linbench("edit", "--old", line, "--new", f"{meddling}; {line}").code == 0
+        reply = linbench("test", *SETTINGS)
+        assert reply.code == 5, reply.out
+        assert said in reply.out
+    assert linbench("status", "--json").json["budget"] == {"tests": 2, "left": 0, "refunded": 0}

@@ -37,6 +37,8 @@ def hint(reply: Any) -> str:
         (["--expect", "3", "undo"], "options follow the command", "linbench undo --expect 3"),
         (["--session", "x y", "edit"], "options follow the command", "linbench edit --session 'x y'"),
         ([], "No command was given", "linbench start"),
+        (["data"], "No command was given", "linbench data --help"),
+        (["data", "lst"], "No such command 'lst'. Did you mean 'list'?", "linbench data --help"),
     ],
 )
 def test_a_mistyped_command_is_told_what_would_be_right(
