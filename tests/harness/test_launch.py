@@ -228,9 +228,18 @@ def test_the_environment_is_an_allow_list(run: Run, monkeypatch: pytest.MonkeyPa
     assert (told["NCCL_DEBUG"], told["OMP_NUM_THREADS"], told["LINBENCH_DATA"]) == ("WARN", "1", "/data")
     assert (told["LINBENCH_DEVICE"], told["PYTHONHASHSEED"]) == ("cpu", "0")
     ours = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "TOKENIZERS_PARALLELISM"}
-    ours |= {"LINBENCH_DEVICE", "LINBENCH_DATA", "LINBENCH_PARENT", "OMP_WAIT_POLICY"}
+    ours |= {"LINBENCH_DEVICE", "LINBENCH_DATA", "LINBENCH_PARENT"}
     others = set(told) - ours - launch.ENVIRONMENT
     assert not [name for name in others if not name.startswith(launch.ENVIRONMENT_PREFIXES)]
+
+
+def test_threads_give_up_their_core_soon(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU a waiting thread spins briefly, unless the operator says otherwise; on a GPU nothing is set."""
+    code = "import os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    assert [run(code, device=device).tail for device in ("cpu", "cuda")] == [launch.SPIN_COUNT, "None"]
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert run(code).tail == "7"
 
 
 def test_a_child_has_no_input_and_no_open_file_but_the_lock(run: Run, tmp_path: Path) -> None:
