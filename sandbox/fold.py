@@ -161,6 +161,7 @@ def _end(state: SessionState, event: Commit | Refund, entry: Entry) -> SessionSt
         outcome = {"status": event.status, "metrics": event.metrics, "facts": event.facts}
     else:
         outcome = {"status": "refunded", "detail": event.detail, "resumable": event.resumable}
+        outcome["refunds"] = test.refunds + 1
     return _with_test(state, replace(test, ended=entry.time, reason=event.reason, **outcome))
 
 

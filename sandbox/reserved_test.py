@@ -134,7 +134,7 @@ class ReservedTest:
         return ended
 
     def _end_badly(self, fault: Fault, training: Exit, score: ScoringReport | None, output: str) -> NoReturn:
-        if fault.refunded and self.state.refunds < self.state.start.tests:
+        if fault.refunded and self.state.refunds_given < self.state.start.tests:
             self._refund(fault)
         frames = agent_frames(output, self.folder.source)
         traceback = format_frames(frames, self.state.task.task.file)

@@ -42,6 +42,8 @@ class TestState:
     """ISO 8601, UTC."""
     ended: str | None = None
     resumes: int = 0
+    refunds: int = 0
+    """How often it was stopped by the machine; it may have gone on since."""
     gpus: int = 1
     """Processes on each machine, one a GPU."""
     nodes: int = 1
@@ -127,6 +129,11 @@ class SessionState:
     def refunds(self) -> int:
         """How many tests were stopped by the machine and cost nothing."""
         return sum(test.status == "refunded" for test in self.tests.values())
+
+    @property
+    def refunds_given(self) -> int:
+        """How often any test was stopped by the machine, those that went on since included."""
+        return sum(test.refunds for test in self.tests.values())
 
     @property
     def budget_left(self) -> int:

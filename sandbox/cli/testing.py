@@ -42,8 +42,10 @@ def check(
 def try_out(
     profile: ProfileOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted test, at no cost.")] = False,
-    gpus: Annotated[int | None, typer.Option(help="GPUs of this machine; else as many as the profile uses.")] = None,
-    nodes: Annotated[int, typer.Option(help="Machines that share the run, each with as many GPUs.")] = 1,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs of this machine; else as many as the profile uses.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that share the run, each with as many GPUs.")] = 1,
     endpoint: Annotated[str | None, typer.Option("--rdzv-endpoint", help="HOST:PORT where machines meet.")] = None,
     session: SessionOption = None,
     settings: SetOption = None,

@@ -135,7 +135,7 @@ def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: S
 
 
 def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(linbench: Linbench, runs: Path) -> None:
-    """Kill -9 of the training alone: exit 6, refunded and resumable; the next one in a budget of one test is spent."""
+    """Kill -9 of the training alone: exit 6, refunded and resumable; in a budget of one test, not a second time."""
     linbench("start", "--tests", "1")
     session = the_session(runs)
     kill = "if os.path.exists('ckpt.pt'):\n            os.kill(os.getpid(), 9)\n        x = x + self.mlp(self.ln_2(x))"
@@ -147,9 +147,11 @@ def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(linbench: L
     assert events_of(session)[-2:] == ["reserve", "refund"]
     assert first.json["error"]["run"] == "linbench test --resume"
     assert linbench("status", "--json").json["budget"] == {"tests": 1, "left": 1, "refunded": 1}
-    again = linbench("test", *SETTINGS, "--json")
+    again = linbench("test", "--resume")
     assert again.code == 5
-    assert linbench("status", "--json").json["budget"] == {"tests": 1, "left": 0, "refunded": 1}
+    assert "The test is spent; 0 of 1 test(s) left." in again.out
+    assert events_of(session)[-3:] == ["refund", "resume", "commit"]
+    assert linbench("status", "--json").json["budget"] == {"tests": 1, "left": 0, "refunded": 0}
     assert linbench("test", *SETTINGS).code == 4
 
 
@@ -214,7 +216,7 @@ def test_a_running_test_is_neither_resumed_nor_given_up(linbench: Linbench, rese
     assert events_of(reserved) == ["start", "reserve"]
 
 
-def test_another_script_gives_an_interrupted_test_up(linbench: Linbench, reserved: Session) -> None:
+def test_another_script_gives_an_interrupted_test_up(linbench: Linbench, spawn: Spawn, reserved: Session) -> None:
     """An interrupted test is spent when the next one is of another script, but not before that one passed its check."""
     linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = x + nothing")
     reply = linbench("test", *SETTINGS)
@@ -222,10 +224,10 @@ def test_another_script_gives_an_interrupted_test_up(linbench: Linbench, reserve
     assert "No test was spent" in reply.out
     assert events_of(reserved) == ["start", "reserve", "edit"]
     linbench("edit", "--old", "x = x + nothing", "--new", "x = x + self.mlp(x)")
-    reply = linbench("test", *SETTINGS)
-    assert reply.code == 0, reply.out
-    assert "test 1, which was interrupted, is given up for this one" in reply.err
-    assert events_of(reserved)[3:] == ["edit", "commit", "reserve", "commit"]
+    process = spawn("reserved", "test", *SETTINGS, program=KILLED)
+    _, said = process.communicate()
+    assert b"test 1, which was interrupted, is given up for this one" in said
+    assert events_of(reserved)[3:] == ["edit", "commit", "reserve"]
     assert reserved.read().tests[1].reason == "abandoned"
 
 
