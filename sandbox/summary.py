@@ -87,13 +87,15 @@ def next_commands(state: SessionState) -> list[str]:
             f"linbench runs {state.submitted}",
             "linbench start",
         ]
-    commands = []
-    if state.open_test is not None or any(test.resumable for test in state.tests.values()):
-        commands.append("linbench test --resume")
+    resume = ["linbench test --resume"]
+    stopped = [test.number for test in state.tests.values() if test.resumable]
+    commands = list(resume) if state.open_test is not None or stopped[-1:] == [len(state.tests)] else []
     if state.budget_left and state.open_test is None:
         edit = f"linbench edit --range {state.document.ranges[0].option}"
         ready = ["linbench check", "linbench test"] if state.whole else ["linbench check"]
         commands += [edit, *ready] if state.revision == 0 or not state.whole else [*reversed(ready), edit]
+    if stopped and commands[:1] != resume:  # an older one, of a script that has been left behind
+        commands += resume
     if (best := best_test(state)) is not None:
         commands.append(f"linbench submit {best.number}")
     return commands or ["linbench start"]

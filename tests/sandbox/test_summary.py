@@ -38,9 +38,12 @@ def test_next_commands_follow_the_state(play: Play, run_test: RunTest) -> None:
 
 
 def test_refunded_test_is_offered_again(play: Play, run_test: RunTest) -> None:
-    """A test that the machine stopped costs nothing and can be resumed."""
-    state = play(*run_test(1, "a = 2\n", None)[:2], Refund(1, "killed", "signal 9", resumable=True))
+    """A test that the machine stopped costs nothing and can be resumed: first of all, until a later one has been run."""
+    stopped = [*run_test(1, "a = 2\n", None)[:2], Refund(1, "killed", "signal 9", resumable=True)]
+    state = play(*stopped)
     assert next_commands(state)[0] == "linbench test --resume"
+    later = next_commands(play(*stopped, *run_test(2, "a = 3\n", SCORES)))
+    assert later[-2:] == ["linbench test --resume", "linbench submit 2"]
     assert status_report(state).data["budget"] == {"tests": 3, "left": 3, "refunded": 1}
 
 
