@@ -3,7 +3,7 @@
 import msgspec
 
 from harness.profiles import load_profile, resolve
-from harness.run_config import PATHS, RunConfig, config_sha256, without_paths
+from harness.run_config import PATHS, REPORTING, RunConfig, config_sha256, halve_micro_batch, without_paths
 
 CONFIG = resolve(load_profile("smoke"), seed=1, device="cpu")
 
@@ -17,16 +17,30 @@ def test_where_the_files_lie_is_not_part_of_the_hash() -> None:
     assert without_paths(moved) == without_paths(CONFIG)
 
 
-def test_every_other_value_is_part_of_the_hash() -> None:
-    """A change of any setting changes the hash."""
-    seen = {config_sha256(CONFIG)}
+def test_what_a_run_learns_from_is_the_hash() -> None:
+    """A change of any setting changes the hash, but for those of what it reports."""
     settings = without_paths(CONFIG)
+    others: dict[str, object] = {"device": "cuda", "dtype": "bfloat16", "bias": True}
+    seen = {}
     for key, value in settings.items():
-        others: dict[str, object] = {"device": "cuda", "dtype": "bfloat16", "bias": True}
         changed = others[key] if key in others else value + 1 if isinstance(value, int) else value / 2 + 0.01
-        seen.add(config_sha256(msgspec.convert({**settings, key: changed}, RunConfig)))
-    assert len(seen) == len(settings) + 1
+        seen[key] = config_sha256(msgspec.convert({**settings, key: changed}, RunConfig))
+    same = {key for key, sha256 in seen.items() if sha256 == config_sha256(CONFIG)}
+    assert same == set(REPORTING)
+    different = {sha256 for key, sha256 in seen.items() if key not in REPORTING}
+    assert len(different) == len(settings) - len(REPORTING)
     assert {*settings, *PATHS} == {field.name for field in msgspec.structs.fields(RunConfig)}
+
+
+def test_smaller_micro_batches_are_the_same_run() -> None:
+    """Halving the micro-batch keeps the batch, the text of an evaluation and the hash, down to one window."""
+    halves = [CONFIG]
+    while half := halve_micro_batch(halves[-1]):
+        halves.append(half)
+    assert [half.micro_batch_size for half in halves] == [8, 4, 2, 1]
+    assert {half.micro_batch_size * half.gradient_accumulation_steps for half in halves} == {8}
+    assert {half.micro_batch_size * half.eval_iters for half in halves} == {8 * CONFIG.eval_iters}
+    assert len({config_sha256(half) for half in halves}) == 1
 
 
 def test_the_hash_survives_a_ledger() -> None:
