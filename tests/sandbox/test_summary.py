@@ -38,7 +38,7 @@ def test_next_commands_follow_the_state(play: Play, run_test: RunTest) -> None:
 
 
 def test_refunded_test_is_offered_again(play: Play, run_test: RunTest) -> None:
-    """A test that the machine stopped costs nothing and can be resumed: first of all, until a later one has been run."""
+    """A test that the machine stopped costs nothing and can be resumed, first of all until a later one ran."""
     stopped = [*run_test(1, "a = 2\n", None)[:2], Refund(1, "killed", "signal 9", resumable=True)]
     state = play(*stopped)
     assert next_commands(state)[0] == "linbench test --resume"
