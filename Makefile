@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench picture clean
 
 # one real session, by the commands that an agent would type
 demo: $(INSTALLED)
@@ -22,12 +22,17 @@ check: $(INSTALLED)
 
 # the part of harness that the CLI may load
 TORCH_FREE := harness/launch.py harness/stages.py harness/faults.py harness/metrics.py harness/machine.py \
-	harness/profiles harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
+	harness/profiles harness/estimates.py harness/watch.py harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
 	harness/preflight/report.py harness/scoring/report.py harness/data
 
 bench: $(INSTALLED)
 	$(BIN)/python -m harness.bench.startup
 	$(BIN)/python -m harness.bench.fla_cpu
+	$(BIN)/python -m harness.bench.scoring
+
+# README's picture, drawn from a real session
+picture: $(INSTALLED)
+	PATH=$(BIN):$$PATH $(BIN)/python docs/picture.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -3,6 +3,7 @@
 import difflib
 from typing import Any
 
+from harness.run_config import comparable
 from sandbox.document import split_lines
 from sandbox.figures import ABSENT, fact, number, short, visible_metrics
 from sandbox.report import Block, Code, Heading, Paragraph, Report, Table
@@ -48,7 +49,8 @@ def region_diffs(state: SessionState, a: TestState, b: TestState) -> dict[str, s
 def _differing_conditions(a: TestState, b: TestState) -> list[str]:
     """What stands in the way of reading the difference of two scores as an effect of the edit."""
     data = [(test.facts or {}).get("data_sha256") for test in (a, b)]
-    keys = sorted(key for key in {*a.config, *b.config} if a.config.get(key) != b.config.get(key))
+    left, right = comparable(a.config), comparable(b.config)
+    keys = sorted(key for key in {*left, *right} if left.get(key) != right.get(key))
     profile = ["profile"] if a.profile != b.profile else []
     return [*profile, *(["data"] if None not in data and data[0] != data[1] else []), *keys]
 

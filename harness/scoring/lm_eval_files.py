@@ -18,7 +18,8 @@ def task_file(name: str) -> Path:
         if path.is_file():
             return path
     where = folders[0] if folders else "no package lm_eval"
-    raise LmEvalChanged(f"lm-eval's tasks/{name} is missing ({where}); it is there in version 0.4.13: pip install lm-eval==0.4.13")
+    install = "version 0.4.13 has it: pip install lm-eval==0.4.13"
+    raise LmEvalChanged(f"lm-eval's tasks/{name} is missing ({where}); {install}")
 
 
 def task_module(name: str) -> ModuleType:

@@ -33,7 +33,10 @@ def test_says_which_is_better_and_how_the_regions_differ(play: Play, run_test: R
     [
         ({"profile": "char-10m"}, "profile"),
         ({"data": "e" * 64}, "data"),
-        ({"config": {"max_iters": 20, "seed": 42}}, "max_iters"),
+        (
+            {"config": {"max_iters": 20, "seed": 42, "micro_batch_size": 8, "gradient_accumulation_steps": 2}},
+            "max_iters",
+        ),
     ],
 )
 def test_names_the_conditions_that_differ(play: Play, run_test: RunTest, change: dict[str, object], named: str) -> None:
