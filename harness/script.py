@@ -1,6 +1,5 @@
 """Import a script snapshot as a module, so that preflight and scoring build the very model that was trained."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,11 +8,12 @@ MODULE = "custom_pretrain"
 
 
 def load_script(source: Path) -> ModuleType:
-    """Run the script's definitions without its main part. Whatever the agent's code raises passes through."""
-    spec = importlib.util.spec_from_file_location(MODULE, source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    """Run the script's definitions without its main part. Whatever the agent's code raises passes through.
+
+    The text itself is compiled: an import would prefer a compiled file beside it, which a training could have put there.
+    """
+    module = ModuleType(MODULE)
+    module.__file__ = str(source)
     sys.modules[MODULE] = module  # dataclasses and pickling look a class's module up by name
-    spec.loader.exec_module(module)
+    exec(compile(source.read_bytes(), str(source), "exec", dont_inherit=True), module.__dict__)
     return module

@@ -51,7 +51,7 @@ def test_no_token_changes_an_output_before_it(build: Build, key: str) -> None:
         y_BTC = module(x_BTC)
         changed_TT = (y_BTC[:T] - y_BTC[T]).abs().amax(dim=2)
         earlier_TT = torch.ones(T, T, dtype=torch.bool).tril(-1)
-        assert changed_TT[earlier_TT].max() < 1e-6
+        assert changed_TT[earlier_TT].max() < 1e-5
         assert changed_TT.diagonal().min() > 1e-4
         for length in range(1, T):
             assert torch.allclose(module(x_BTC[T:, :length]), y_BTC[T:, :length], atol=2e-6), length
