@@ -10,7 +10,7 @@ MODULE = "custom_pretrain"
 def load_script(source: Path) -> ModuleType:
     """Run the script's definitions without its main part. Whatever the agent's code raises passes through.
 
-    The text itself is compiled: an import would prefer a compiled file beside it, which a training could have put there.
+    The text itself is compiled: an import would prefer a compiled file beside it, which a training could have planted.
     """
     module = ModuleType(MODULE)
     module.__file__ = str(source)
