@@ -22,7 +22,6 @@ PICTURE = Path(__file__).with_name("session.svg")
 COLUMNS = 120
 COMMANDS = (
     "linbench edit --region attention --content-file templates/attention/linear.py",
-    "linbench check",
     "linbench test",
     "linbench submit 1",
 )

@@ -8,7 +8,7 @@ import msgspec
 from harness.metrics import Evaluation, metric_name
 from sandbox.document import format_ranges
 from sandbox.errors import UsageError
-from sandbox.figures import ABSENT, best_test, day, fact, metric_cells, number, visible_metrics, withheld
+from sandbox.figures import ABSENT, best_test, day, fact, metric_cells, number, short, visible_metrics, withheld
 from sandbox.report import Block, Code, Facts, Heading, Paragraph, Report, Table
 from sandbox.sparkline import sparkline
 from sandbox.state import SessionState, TestState
@@ -191,12 +191,13 @@ def _curve_facts(curve: Sequence[Evaluation]) -> list[tuple[str, str]]:
 
 
 def _run_facts(test: TestState, facts: dict[str, Any]) -> list[tuple[str, str]]:
+    hashes = {name: value for name, value in facts.items() if name.endswith("_sha256")}
+    hashes |= {"source_sha256": test.source_sha256, "config_sha256": test.config_sha256}
+    measured = ((name, value) for name, value in facts.items() if name not in hashes)
+    ended = day(test.ended) if test.ended else ABSENT
     return [
-        ("profile", f"{test.profile}, seed {test.seed}"),
-        ("began", day(test.began)),
-        ("ended", day(test.ended) if test.ended else ABSENT),
-        *((name.removesuffix("_bytes").replace("_", " "), fact(name, value)) for name, value in facts.items()),
-        ("source sha256", test.source_sha256),
-        ("config sha256", test.config_sha256),
-        ("revision", str(test.revision)),
+        ("profile", f"{test.profile}, seed {test.seed}, revision {test.revision}"),
+        ("ran", f"{day(test.began)} to {ended}"),
+        *((name.removesuffix("_bytes").replace("_", " "), fact(name, value)) for name, value in measured),
+        ("sha256", ", ".join(f"{name.removesuffix('_sha256')} {short(value)}" for name, value in hashes.items())),
     ]
