@@ -5,7 +5,7 @@ Each takes a run folder, writes what it needs into it, and gives back a report; 
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
 from harness.scoring import report as scoring_report
 from harness.watch import TrainingWatch
+from harness.worker_output import failed_worker
 
 PREFLIGHT_SECONDS = 600.0
 """After which a preflight is taken for hung; a cold cache of Triton kernels takes minutes to fill."""
@@ -94,7 +95,7 @@ def run_training(
 ) -> tuple[Exit, Fault | None]:
     """Train in the folder, from its checkpoint where there is one. Raises Interrupted on Ctrl-C."""
     limit = None if profile.hours_limit is None else profile.hours_limit * 3600
-    watch = TrainingWatch(None if profile.stall_minutes is None else profile.stall_minutes * 60)
+    watch = TrainingWatch(None if profile.stall_minutes is None else profile.stall_minutes * 60, config.vocab_size)
 
     def take(line: str) -> None:
         watch.take(line)
@@ -110,6 +111,7 @@ def run_training(
         on_line=take,
         stop_when=lambda: watch.fault() is not None,
     )
+    ended = replace(ended, tail=failed_worker(ended.tail))
     return ended, (watch.fault() if ended.timed_out else None) or _fault(ended, folder)
 
 

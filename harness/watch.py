@@ -1,5 +1,6 @@
 """Watches a training process's lines for two ends that it does not see itself: it stalls, or it diverges."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -7,21 +8,28 @@ from harness.faults import Fault
 from harness.metrics import parse_progress
 
 DIVERGED_NATS = 1.0
-"""A loss so far above that of the first step is worse than an untrained model's guess."""
+"""A loss so far above an untrained model's has lost what was learned, and more."""
 
 DIVERGED_REPORTS = 3
 """So many progress lines in a row, for one bad batch is no divergence."""
 
 
 class TrainingWatch:
-    """Hand it every line; `fault` says why the run has to end, None while it may go on."""
+    """Hand it every line; `fault` says why the run has to end, None while it may go on.
 
-    def __init__(self, stall_seconds: float | None, clock: Callable[[], float] = time.monotonic):
+    An untrained model's loss is the first one reported, and at least that of a guess among `vocab_size` tokens: a
+    resumed run begins with a lower one.
+    """
+
+    def __init__(
+        self, stall_seconds: float | None, vocab_size: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.stall_seconds, self.clock = stall_seconds, clock
+        self.guess = math.log(vocab_size)
         self.heard = clock()
-        self.first_loss: float | None = None
-        self.loss = 0.0
+        self.untrained: float | None = None
         self.bad_reports = 0
+        self.found: Fault | None = None
 
     def take(self, line: str) -> None:
         """Note a line of the process's output."""
@@ -29,18 +37,16 @@ class TrainingWatch:
         progress = parse_progress(line)
         if progress is None:
             return
-        self.loss = progress.loss
-        if self.first_loss is None:
-            self.first_loss = progress.loss
-        self.bad_reports = self.bad_reports + 1 if progress.loss > self.first_loss + DIVERGED_NATS else 0
+        if self.untrained is None:
+            self.untrained = max(progress.loss, self.guess)
+        self.bad_reports = self.bad_reports + 1 if progress.loss > self.untrained + DIVERGED_NATS else 0
+        if self.bad_reports == DIVERGED_REPORTS:
+            message = f"the training loss rose to {progress.loss:.2f}; an untrained model's is {self.untrained:.2f}"
+            self.found = self.found or Fault("diverged", message)
 
     def fault(self) -> Fault | None:
-        """Why the run has to end now."""
-        if self.bad_reports >= DIVERGED_REPORTS:
-            return Fault(
-                "diverged", f"the training loss rose from {self.first_loss:.2f} at the first step to {self.loss:.2f}"
-            )
+        """Why the run has to end now; it stays, whatever the dying process still prints."""
         silent = self.clock() - self.heard
-        if self.stall_seconds is not None and silent > self.stall_seconds:
-            return Fault("stalled", f"it printed nothing for {silent / 60:.0f} minutes")
-        return None
+        if self.found is None and self.stall_seconds is not None and silent > self.stall_seconds:
+            self.found = Fault("stalled", f"it printed nothing for {silent / 60:.0f} minutes")
+        return self.found

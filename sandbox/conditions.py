@@ -1,7 +1,8 @@
 """Under which conditions a test runs: the profile, the device, the data, and the run config that they come to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 
@@ -60,7 +61,7 @@ def conditions(
 ) -> Conditions:
     """Resolve a profile for a task on this machine. Raises UsageError for what does not fit.
 
-    `asked` None means as many of this machine's GPUs as the profile's published setting used.
+    `asked` None means as many of this machine's GPUs as the profile's published setting used and can share its batch.
     """
     profile = check_profile(task, profile_name)
     device = default_device() if default_device() in profile.devices else profile.devices[0]
@@ -79,9 +80,10 @@ def conditions(
 
 def place(profile: Profile, config: RunConfig, asked: Placement | None) -> Placement:
     """The GPUs that share a run. Raises UsageError when they are not there or cannot share its batch evenly."""
-    here = len(gpu_names()) if config.device == "cuda" else 1
-    chosen = asked or Placement(min(here, profile.gpus))
-    shares, batch = chosen.gpus * chosen.nodes, config.gradient_accumulation_steps
+    here, batch = len(gpu_names()) if config.device == "cuda" else 1, config.gradient_accumulation_steps
+    most = min(here, profile.gpus)
+    chosen = asked or Placement(max(number for number in range(1, most + 1) if batch % number == 0))
+    shares = chosen.gpus * chosen.nodes
     if config.device == "cuda" and chosen.gpus > here:
         raise UsageError(f"--gpus {chosen.gpus}: this machine has {here}.", run=f"linbench test --gpus {here}")
     if shares < 1 or batch % shares:
@@ -108,6 +110,14 @@ def conditions_of(test: TestState, endpoint: str | None = None) -> Conditions:
         raise MachineFault(
             f"Test {test.number} was begun by another version of linbench: {error}", run=f"linbench runs {test.number}"
         ) from error
+
+
+def as_it_ran(asked: Conditions, run: Path) -> Conditions:
+    """The same with the micro-batches that a run under them, by its run.json, found memory for."""
+    if not run.is_file():
+        return asked
+    ran = msgspec.json.decode(run.read_bytes(), type=RunConfig)
+    return replace(asked, config=ran) if config_sha256(ran) == asked.config_sha256 else asked
 
 
 def open_data(profile: Profile) -> TrainingData:

@@ -45,6 +45,8 @@ def fact(name: str, value: Any) -> str:
     """The value of a test's fact, with the unit that its name stands for."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: ABSENT}[value]
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {item}" for key, item in value.items())
     if name == "seconds" or name.endswith("_seconds"):
         return duration(value)
     if name.endswith("_bytes"):

@@ -172,7 +172,10 @@ def _score(state: SessionState, event: Score) -> SessionState:
         raise UsageError(
             f"Test {test.number} is {test.status}; only a finished test is scored again.", run=_next(state)
         )
-    return _with_test(state, replace(test, metrics={**event.metrics, **(test.metrics or {})}))
+    facts = dict(test.facts or {})
+    missing = {name: why for name, why in facts.pop("not_measured", {}).items() if name not in event.metrics}
+    facts |= {"not_measured": missing} if missing else {}
+    return _with_test(state, replace(test, metrics={**event.metrics, **(test.metrics or {})}, facts=facts))
 
 
 def _submit(state: SessionState, event: Submit) -> SessionState:

@@ -50,7 +50,7 @@ def facts_of(
         "score_seconds": score.seconds if score else None,
         "validation_tokens": score.tokens if score else None,
         "validation_sha256": score.tokens_sha256 if score else None,
-        "not_measured": "; ".join(f"{name}: {why}" for name, why in score.errors.items()) or None if score else None,
+        "not_measured": score.errors or None if score else None,
         "checkpoint_sha256": checkpoint_sha256,
         "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
         "linbench": __version__,

@@ -14,7 +14,7 @@ from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
 from harness.scoring.report import Report as ScoringReport
 from harness.scoring.report import SampleReport
-from sandbox.conditions import conditions_of, open_data
+from sandbox.conditions import as_it_ran, conditions_of, open_data
 from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
 from sandbox.locks import cannot_write
 from sandbox.session import Session
@@ -50,7 +50,8 @@ def sample(
 
 
 def _at_checkpoint(session: Session, test: TestState, again: str, stage: Stage[Answer]) -> Answer:
-    folder, conditions = session.folder.test(test.number), conditions_of(test)
+    folder = session.folder.test(test.number)
+    conditions = as_it_ran(conditions_of(test), folder.run)
     if not folder.checkpoint.is_file():
         raise UsageError(f"Test {test.number} has no checkpoint.", run=f"linbench runs {test.number}")
     data = open_data(conditions.profile)

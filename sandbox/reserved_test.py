@@ -21,9 +21,9 @@ from harness.launch import Exit, Interrupted
 from harness.machine import gpu_names
 from harness.metrics import read_evaluations
 from harness.preflight.report import Report as PreflightReport
-from harness.run_config import RunConfig, config_sha256, halve_micro_batch
+from harness.run_config import halve_micro_batch
 from harness.scoring.report import Report as ScoringReport
-from sandbox.conditions import Conditions
+from sandbox.conditions import Conditions, as_it_ran
 from sandbox.document import Document, split_lines
 from sandbox.errors import MachineFault, RunFailed, Stopped
 from sandbox.events import Commit, Refund
@@ -59,7 +59,8 @@ class ReservedTest:
         Raises RunFailed, MachineFault (refunded, or to be resumed) or Stopped (to be resumed).
         """
         try:
-            self._keep_micro_batches()
+            if self.folder.checkpoint.is_file():
+                self.conditions = as_it_ran(self.conditions, self.folder.run)
             self._write_folder(report)
             return self._train_and_score()
         except Interrupted:
@@ -69,14 +70,6 @@ class ReservedTest:
             ) from None
         except OSError as error:
             raise cannot_write(self.folder.root, error) from error
-
-    def _keep_micro_batches(self) -> None:
-        """A run that goes on keeps the micro-batches that it found memory for."""
-        if not (self.folder.checkpoint.is_file() and self.folder.run.is_file()):
-            return
-        before = msgspec.json.decode(self.folder.run.read_bytes(), type=RunConfig)
-        if config_sha256(before) == self.conditions.config_sha256:
-            self.conditions = dataclasses.replace(self.conditions, config=before)
 
     def _write_folder(self, report: PreflightReport | None) -> None:
         """Put the test's folder together from the ledger; again after a crash, it comes to the same."""
