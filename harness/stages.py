@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import preflight, scoring
+from harness import checkpoints, preflight, scoring
 from harness.data.root import data_root
 from harness.data.training import TrainingData
 from harness.faults import Fault, classify
@@ -99,7 +99,10 @@ def run_training(
 
     def take(line: str) -> None:
         watch.take(line)
+        checkpoints.keep(folder, line, profile.keep_checkpoints)
         on_line(line)
+
+    checkpoints.restore(folder)
 
     ended = run_child(
         placement.command(folder.source, folder.run),

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from harness import stages
+from harness import checkpoints, stages
 from harness.agent_traceback import agent_frames, format_frames
 from harness.data.training import TrainingData
 from harness.faults import Fault
@@ -102,7 +102,9 @@ class ReservedTest:
         if self._hash_checkpoint() != self.checkpoint_sha256:
             message = "the script changed its checkpoint while it was being scored"
             self._end_badly(Fault("error", message), training, score, "")
-        return self._commit("done", None, dict(score.metrics), self._facts(training, score))
+        done = self._commit("done", None, dict(score.metrics), self._facts(training, score))
+        checkpoints.drop_kept(self.folder)
+        return done
 
     def _train(self) -> tuple[Exit, Fault | None]:
         """Train; out of memory, and with no step done, once more with half the micro-batch and twice as many."""

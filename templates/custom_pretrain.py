@@ -345,13 +345,13 @@ class Training:
                 torch.save({**weights, **progress}, file)
                 os.fsync(file.fileno())
             os.replace(self.settings.checkpoint_file + ".part", self.settings.checkpoint_file)
+            print(f"CHECKPOINT: step={self.step}", flush=True)
 
     def load(self):
         try:
             checkpoint = torch.load(self.settings.checkpoint_file, map_location="cpu", weights_only=True)
         except Exception as error:  # a disk cut it short; it costs time alone, for the run repeats itself exactly
-            print(f"The checkpoint cannot be read, and the run begins again: {error}", flush=True)
-            return
+            return print(f"The checkpoint cannot be read, and the run begins again: {error}", flush=True)
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.step, self.seconds, self.lines = (checkpoint[key] for key in ("step", "seconds", "lines"))

@@ -42,6 +42,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     stall_minutes: float | None = 30.0
     """Silence after which a training is ended; None means off. A cold cache of Triton kernels keeps a first step silent
     for minutes."""
+    keep_checkpoints: int = 2
+    """The newest ones that are kept while a run lasts; a finished run keeps its last."""
     halve_micro_batch: bool = True
     """Whether a run out of memory is tried again with half the micro-batch and twice the accumulation."""
 

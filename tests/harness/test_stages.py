@@ -96,7 +96,8 @@ def test_check_train_and_score(folder: Make, lock: int, data: TrainingData) -> N
     assert score.metrics == {"val_loss": pytest.approx(expected_loss(run), abs=1e-5)}
     assert f"DATA {data.train_files[0].parents[1]}" in run.log.read_text()
     assert sorted(path.name for path in run.root.iterdir()) == [
-        *("ckpt.pt", "metrics.jsonl", "preflight.json", "run.json", "scores.json", "source.py", "train.log")
+        *("ckpt-000000000006.pt", "ckpt.pt", "metrics.jsonl", "preflight.json", "run.json", "scores.json"),
+        *("source.py", "train.log"),
     ]
 
 

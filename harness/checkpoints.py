@@ -1,0 +1,56 @@
+"""The newest checkpoints of a run: kept beside the current one, so that a damaged file costs minutes and not the run.
+
+A kept checkpoint is a second name of the same file, made when the script says that it has written one. Torch-free.
+"""
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+from harness.run_folder import RunFolder
+
+_WRITTEN = re.compile(r"CHECKPOINT: step=(\d{1,12})")
+
+
+def kept(folder: RunFolder) -> list[Path]:
+    """The kept checkpoints, the newest first."""
+    names = folder.root.glob(f"{folder.checkpoint.stem}-*{folder.checkpoint.suffix}")
+    return sorted(names, key=lambda path: path.name, reverse=True)
+
+
+def keep(folder: RunFolder, line: str, most: int) -> None:
+    """Where `line` says that a checkpoint was written, keep it, and only the `most` newest."""
+    written = _WRITTEN.fullmatch(line)
+    if written is None or not folder.checkpoint.is_file():
+        return
+    name = folder.checkpoint.with_stem(f"{folder.checkpoint.stem}-{int(written[1]):012d}")
+    name.unlink(missing_ok=True)
+    os.link(folder.checkpoint, name)
+    for old in kept(folder)[max(1, most) :]:
+        old.unlink()
+
+
+def restore(folder: RunFolder) -> bool:
+    """Put the newest whole checkpoint in the place of one that is not; whether there was need to."""
+    if not folder.checkpoint.exists() or _whole(folder.checkpoint):
+        return False
+    for path in kept(folder):
+        if _whole(path):
+            copy = folder.checkpoint.with_suffix(".restored")
+            copy.unlink(missing_ok=True)
+            os.link(path, copy)
+            os.replace(copy, folder.checkpoint)
+            return True
+    return False
+
+
+def drop_kept(folder: RunFolder) -> None:
+    """A finished run needs its last checkpoint alone."""
+    for path in kept(folder):
+        path.unlink()
+
+
+def _whole(path: Path) -> bool:
+    """Whether the file's directory of contents, which torch writes last, is there."""
+    return zipfile.is_zipfile(path)
