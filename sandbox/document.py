@@ -86,13 +86,6 @@ class Document:
         """The untouched template."""
         return cls(frame, frame.segments[1::2])
 
-    @classmethod
-    def from_text(cls, frame: Frame, text: str, previous: "Document | None" = None) -> "Document":
-        """The document whose text is `text`; see `whole_file.document_from_text`."""
-        from sandbox.whole_file import document_from_text
-
-        return document_from_text(frame, text, previous)
-
     def with_content(self, region: int, content: str) -> "Document":
         """The same script with another content in one region (counted from 0)."""
         contents = (*self.contents[:region], content, *self.contents[region + 1 :])

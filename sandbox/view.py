@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from sandbox.document import Document, LineRange, format_ranges
-from sandbox.errors import LinbenchError
 
 _WHOLE = 6
 """A region of at most this many lines is shown in full."""
@@ -30,16 +29,6 @@ def render_success(document: Document, summary: str, notes: Sequence[str] = ()) 
     """The reply to an edit that was made."""
     done = f"OK: {summary} Editable range: {format_ranges(document.ranges)}."
     return "\n\n".join(["\n".join([done, *notes]), render_regions(document)])
-
-
-def render_refusal(error: LinbenchError, document: Document | None = None) -> str:
-    """The reply to an edit that was not made: why, the command to run next, and the script as it stands."""
-    parts = [f"ERROR: {error.message}"]
-    if error.run:
-        parts.append(f"hint: {error.run}")
-    if document is not None:
-        parts.append(render_regions(document))
-    return "\n\n".join(parts)
 
 
 def render_script(document: Document, select: Sequence[LineRange] | None = None) -> str:

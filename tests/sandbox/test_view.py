@@ -1,9 +1,8 @@
 """Replies show a script in the published form."""
 
 from sandbox.document import Document, Frame, LineRange
-from sandbox.errors import EditRefused
 from sandbox.schema import Region
-from sandbox.view import pointed, render_refusal, render_regions, render_script, render_success
+from sandbox.view import pointed, render_regions, render_script, render_success
 
 FRAME = Frame("d/f.py", (Region("a", 2, 9), Region("b", 11, 12)), "".join(f"  line {n}\n" for n in range(1, 14)))
 
@@ -38,14 +37,12 @@ def test_an_empty_region_says_where_to_insert() -> None:
     ]
 
 
-def test_replies_have_the_published_form() -> None:
-    """A success opens with OK and the ranges; a refusal with ERROR, then the command to run; both end in the view."""
+def test_a_success_has_the_published_form() -> None:
+    """A success opens with OK and the ranges, and ends in the view."""
     document = Document.original(FRAME)
     success = render_success(document, "Replaced lines 2..9 with 8 line(s) in d/f.py.", ["A note."])
     head = "OK: Replaced lines 2..9 with 8 line(s) in d/f.py. Editable range: 2–9, 11–12."
     assert success == f"{head}\nA note.\n\n{VIEW}"
-    refusal = render_refusal(EditRefused("No.", run="linbench edit --range 2-9"), document)
-    assert refusal == f"ERROR: No.\n\nhint: linbench edit --range 2-9\n\n{VIEW}"
 
 
 def test_the_script_marks_read_only_lines() -> None:

@@ -13,6 +13,7 @@ from sandbox.errors import LinbenchError
 from sandbox.guards import check
 from sandbox.operations import Delete, Insert, Load, Operation, Replace, Substitute
 from sandbox.schema import OverrideKey
+from sandbox.whole_file import document_from_text
 
 TEMPLATE = '''\
 """A script."""
@@ -114,7 +115,7 @@ def test_any_sequence_of_edits_and_undos_keeps_the_frozen_code(
     assert _frozen_nodes(document) >= _frozen_nodes(original)
     places = [edge for lines in document.ranges for edge in (lines.first, lines.last + 1)]
     assert places == sorted(places)
-    assert Document.from_text(document.frame, document.text, document).text == document.text
+    assert document_from_text(document.frame, document.text, document).text == document.text
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -124,7 +125,7 @@ def test_a_text_reads_back_as_a_document(framed: Callable[..., Document], change
     original = document = framed(TEMPLATE)
     for region, content in changes:
         document = document.with_content(region, content)
-    loaded = Document.from_text(document.frame, document.text, original)
+    loaded = document_from_text(document.frame, document.text, original)
     assert loaded.text == document.text
     assert _frozen_lines(loaded) == _frozen_lines(original)
 
