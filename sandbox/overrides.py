@@ -104,7 +104,9 @@ class _Reader:
             self._refuse(node, f"The value of {name!r} must be a plain {rule.type}, not an expression")
         wanted, is_bool = _TYPES[rule.type], isinstance(value, bool)
         if not isinstance(value, wanted) or (is_bool and rule.type != "bool"):
-            self._refuse(node, f"The value of {name!r} must be a {rule.type}, not {value!r} ({type(value).__name__})")
+            article = "an" if rule.type == "int" else "a"
+            got = f"{value!r} ({type(value).__name__})"
+            self._refuse(node, f"The value of {name!r} must be {article} {rule.type}, not {got}")
         if not isinstance(value, str) and not -sys.float_info.max <= value <= sys.float_info.max:
             self._refuse(node, f"The value of {name!r} must be finite")
         if rule.choices is not None and value not in rule.choices:

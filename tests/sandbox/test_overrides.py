@@ -57,7 +57,7 @@ def test_a_literal_dictionary_is_read(framed: Framed, content: str, values: dict
         ("CONFIG_OVERRIDES = {'learning_rate': True}", "must be a float, not True .bool."),
         ("CONFIG_OVERRIDES = {'learning_rate': 1j}", "not an expression"),
         ("CONFIG_OVERRIDES = {'learning_rate': None}", "not an expression"),
-        ("CONFIG_OVERRIDES = {'steps': 1.5}", "must be a int, not 1.5"),
+        ("CONFIG_OVERRIDES = {'steps': 1.5}", "must be an int, not 1.5"),
         ("CONFIG_OVERRIDES = {'steps': 0}", "at least 1, not 0"),
         (f"CONFIG_OVERRIDES = {{'steps': 1{'0' * 400}}}", "must be finite"),
         ("CONFIG_OVERRIDES = {'bias': 1}", "must be a bool"),
