@@ -34,12 +34,17 @@ def step(state: SessionState | None, entry: Entry) -> SessionState:
     """The state after one more entry. Raises UsageError or BudgetSpent when its event is not lawful now."""
     if state is None:
         return _start(entry)
+    require_open(state)
+    return replace(_after(state, entry), seq=entry.seq)
+
+
+def require_open(state: SessionState) -> None:
+    """Raise UsageError when the session is closed: nothing may follow a submission."""
     if state.closed:
         raise UsageError(
             f"Session {state.start.session} is closed: test {state.submitted} was submitted. Open a new session.",
             run="linbench start",
         )
-    return replace(_after(state, entry), seq=entry.seq)
 
 
 def _after(state: SessionState, entry: Entry) -> SessionState:
@@ -195,7 +200,8 @@ def _with_test(state: SessionState, test: TestState) -> SessionState:
 def _find_test(state: SessionState, number: int) -> TestState:
     if number in state.tests:
         return state.tests[number]
-    raise UsageError(f"There is no test {number}. {_submittable(state)}", run=_next(state))
+    where = f"The session is {state.start.session}."
+    raise UsageError(f"There is no test {number}. {_submittable(state)} {where}", run=_next(state))
 
 
 def _submittable(state: SessionState) -> str:

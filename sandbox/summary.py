@@ -18,11 +18,12 @@ def find_test(state: SessionState, number: int) -> TestState:
     """A test by its number. Raises UsageError naming the tests that there are."""
     if number in state.tests:
         return state.tests[number]
+    where = f" The session is {state.start.session}."
     if not state.tests:
-        raise UsageError(f"There is no test {number}: nothing was tested yet.", run="linbench test")
+        raise UsageError(f"There is no test {number}: nothing was tested yet.{where}", run="linbench test")
     closest = min(state.tests, key=lambda other: abs(other - number))
     numbers = ", ".join(map(str, state.tests))
-    raise UsageError(f"There is no test {number}. There are: {numbers}.", run=f"linbench runs {closest}")
+    raise UsageError(f"There is no test {number}. There are: {numbers}.{where}", run=f"linbench runs {closest}")
 
 
 def status_report(state: SessionState) -> Report:

@@ -103,11 +103,13 @@ def edit(
     body = source.read() if needs_content else ""
     found = open_session(session)
     from sandbox.adoption import adopt
+    from sandbox.fold import require_open
 
     adopt(found)
     with found.transact() as transaction:
         state = transaction.state
         with showing(state.document):
+            require_open(state)
             operation = _operation(asked, state.document, range_ or delete, region, after, old, new, file, body)
             _expect(state, expect)
             _apply(found, transaction, operation, dry_run, partial, as_json)

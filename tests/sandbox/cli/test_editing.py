@@ -76,6 +76,7 @@ def test_content_that_no_script_can_hold_is_refused(
     reply = linbench("edit", "--range", "33-70", stdin=content)
     assert reply.code == code
     assert said in reply.out
+    assert "\nhint: linbench " in reply.out
     assert started.read_bytes() == before
     assert facts(linbench)["revision"] == 0
 
@@ -277,7 +278,8 @@ def test_edits_after_the_session_is_closed_are_refused(
     session = record_test(5.5)
     assert linbench("submit", "1").code == 0
     before = started.read_text()
-    for command in (["edit", "--range", "246-246", "--content", COMMENT], ["undo"], ["redo"], ["reset"], ["test"]):
+    edits = [["edit", "--range", lines, "--content", COMMENT] for lines in ("246-246", "1-2")]
+    for command in (*edits, ["undo"], ["redo"], ["reset"], ["test"]):
         reply = linbench(*command, "--session", session.name)
         assert reply.code == 2
         assert "is closed: test 1 was submitted" in reply.out
