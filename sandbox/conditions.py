@@ -45,13 +45,17 @@ def known_profile(name: str) -> Profile:
     return load_profile(name)
 
 
-def check_profile(task: Task, name: str) -> Profile:
-    """The profile called `name`. Raises UsageError when there is none or the task does not allow it."""
+def check_profile(task: Task, name: str, command: str = "test") -> Profile:
+    """The profile called `name`. Raises UsageError when there is none or the task does not allow it.
+
+    `command` is what was typed after `linbench`, for the hint.
+    """
     allowed = [profile for profile in profile_names() if not task.profiles.allowed or profile in task.profiles.allowed]
     if name not in allowed:
+        fitting = next((other for other in (default_profile(task), *allowed) if other in allowed), None)
         raise UsageError(
             f"no profile {name!r} for the task {task.id}. {nearest(name, allowed)}",
-            run=f"linbench test --profile {default_profile(task)}",
+            run=f"linbench {command} --profile {fitting}" if fitting else "linbench profiles",
         )
     return load_profile(name)
 

@@ -68,7 +68,10 @@ def _named(name: str | None, runs: Path) -> Session | None:
     if len(matching) == 1:
         return sessions[matching[0]]
     if matching:
-        raise UsageError(f"{where} {wanted!r} fits several sessions: {', '.join(matching)}. Give more of the name.")
+        raise UsageError(
+            f"{where} {wanted!r} fits several sessions: {', '.join(matching)}. Give more of the name.",
+            run=f"linbench status --session {matching[0]}",
+        )
     raise UsageError(
         f"{where}: no session {wanted!r} in {runs}. {nearest(wanted, list(sessions)[:_LISTED])}", run="linbench start"
     )

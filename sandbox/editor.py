@@ -41,7 +41,11 @@ def edit(
     With `partial`, a script that is not whole yet is accepted and said to be so. Raises EditRefused (with line, column
     and the command to run next where there is one) or UsageError; the document is unchanged in either case.
     """
-    cleaned, notes = _cleaned(operation)
+    try:
+        cleaned, notes = _cleaned(operation)
+    except EditRefused as error:
+        error.run = error.run or "linbench show"
+        raise
     edited = apply(document, cleaned)
     problem = problem_of(edited.document, overrides)
     if problem is not None and not partial:

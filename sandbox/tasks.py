@@ -1,5 +1,6 @@
 """Finding and loading tasks: a folder with task.yaml, description.md and published.csv becomes one LoadedTask."""
 
+import shlex
 import warnings
 from pathlib import Path
 
@@ -53,8 +54,12 @@ def load_task(id_or_path: str) -> LoadedTask:
     if not folder.is_dir():
         alternatives = nearest(id_or_path, list_tasks())
         raise UsageError(f"no task or folder {id_or_path!r}. {alternatives}", run="linbench tasks")
-    loaded = load_folder(folder.resolve())
-    _check_with_guards(loaded)
+    try:
+        loaded = load_folder(folder.resolve())
+        _check_with_guards(loaded)
+    except TaskError as error:
+        error.run = error.run or f"linbench start {shlex.quote(id_or_path)}"  # once it is mended
+        raise
     return loaded
 
 

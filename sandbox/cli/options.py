@@ -1,6 +1,7 @@
 """Options that several commands share, and how they find their session."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -69,7 +70,7 @@ def create_session(
     if mode not in ("agent", "vanilla"):
         raise UsageError(f"no mode {mode!r}. There are: agent, vanilla.", run="linbench start --mode agent")
     chosen = profile or default_profile(loaded.task)
-    check_profile(loaded.task, chosen)
+    check_profile(loaded.task, chosen, f"start {shlex.quote(task)}")
     return Session.create(
         loaded,
         agent=agent or os.environ.get("LINBENCH_AGENT") or "anonymous",

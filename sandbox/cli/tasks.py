@@ -1,5 +1,6 @@
 """`linbench tasks` and `linbench start`."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -38,17 +39,22 @@ def start(
     session = create_session(task, agent=agent, mode=mode, profile=profile, tests=tests, seed=seed)
     state = session.read()
     path = session.folder.workspace(state.frame.file)
-    edit = f"linbench edit --range {state.document.ranges[0].option}"
+    shown = state.task.task.id if task == state.task.task.id else task
+    commands = [
+        f"linbench tasks {shlex.quote(shown)}",
+        "linbench show",
+        f"linbench edit --range {state.document.ranges[0].option}",
+    ]
+    following = "\n      ".join(commands)
     text = (
         f"OK: opened session {session.name} on {state.task.task.id}: {state.start.tests} test(s), "
         f"profile {state.start.profile}, seed {state.start.seed}.\n"
         f"Script: {path}\n"
         f"Editable range: {format_ranges(state.document.ranges)}.\n\n"
-        f"next: linbench tasks {state.task.task.id if task == state.task.task.id else task}\n"
-        f"      linbench show\n      {edit}"
+        f"next: {following}"
     )
     data = {"session": session.name, "task": state.task.task.id, "script": str(path), "tests": state.start.tests}
-    reply_text(text, {**data, "profile": state.start.profile, "seed": state.start.seed, "next": edit}, as_json)
+    reply_text(text, {**data, "profile": state.start.profile, "seed": state.start.seed, "next": commands}, as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -212,6 +212,7 @@ def test_sessions_are_found_by_option_then_variable_then_age(
     several = linbench("status", "--session", "20")
     assert several.code == 2
     assert "fits several sessions" in several.out
+    assert f"hint: linbench status --session {third}" in several.out
 
 
 def test_a_full_disk_is_the_machines_fault(linbench: Linbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def test_a_session_that_cannot_be_is_not_opened(
     assert reply.code == 2
     assert said in reply.out
     assert "\nhint: linbench " in reply.out
+    assert "linbench test" not in reply.out
     assert not runs.exists() or not list(runs.glob("2*"))
 
 
@@ -77,6 +78,7 @@ def test_an_unknown_key_of_a_task_is_named(linbench: Linbench, own_task: Path, r
     assert reply.code == 2
     assert "budgett" in reply.out
     assert "task.yaml" in reply.out
+    assert f"hint: linbench start {own_task}" in reply.out
     assert not list(runs.glob("2*"))
 
 
