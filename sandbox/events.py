@@ -131,6 +131,11 @@ class Submit(_Event, frozen=True):
     test: int
     row: dict[str, Any]
     """The leaderboard's row."""
+    metrics: dict[str, float] = {}
+    """What was hidden until now."""
+
+    def __post_init__(self) -> None:
+        _require_finite(self.metrics)
 
 
 Event = Start | Edit | Undo | Redo | Reset | Reserve | Resume | Commit | Score | Refund | Submit

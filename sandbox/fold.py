@@ -177,10 +177,14 @@ def _score(state: SessionState, event: Score) -> SessionState:
         raise UsageError(
             f"Test {test.number} is {test.status}; only a finished test is scored again.", run=_next(state)
         )
+    return _with_test(state, _measured(test, event.metrics))
+
+
+def _measured(test: TestState, metrics: dict[str, float]) -> TestState:
     facts = dict(test.facts or {})
-    missing = {name: why for name, why in facts.pop("not_measured", {}).items() if name not in event.metrics}
+    missing = {name: why for name, why in facts.pop("not_measured", {}).items() if name not in metrics}
     facts |= {"not_measured": missing} if missing else {}
-    return _with_test(state, replace(test, metrics={**event.metrics, **(test.metrics or {})}, facts=facts))
+    return replace(test, metrics={**metrics, **(test.metrics or {})}, facts=facts)
 
 
 def _submit(state: SessionState, event: Submit) -> SessionState:
@@ -190,7 +194,8 @@ def _submit(state: SessionState, event: Submit) -> SessionState:
         raise UsageError(
             f"Test {test.number} is {test.status} and cannot be submitted. {_submittable(state)}", run=_next(state)
         )
-    return replace(state, submitted=test.number, row=event.row)
+    measured = _with_test(state, _measured(test, event.metrics))
+    return replace(measured, submitted=test.number, row=event.row)
 
 
 def _with_test(state: SessionState, test: TestState) -> SessionState:

@@ -58,7 +58,11 @@ def find_mechanism(key: str, templates_dir: Path, region: str | None = None) -> 
     found = next((path for path in fitting if path.stem == key), None)
     if found is None:
         what = f"mechanism {key!r} for the region {region!r}" if region else f"mechanism {key!r}"
-        raise UsageError(f"no {what}. {nearest(key, sorted(path.stem for path in fitting))}", run="linbench mechanisms")
+        elsewhere = next((name for name in REGIONS if (templates_dir / name / f"{key}.py").is_file()), None)
+        raise UsageError(
+            f"no {what}. {nearest(key, sorted(path.stem for path in fitting))}",
+            run=f"linbench edit --region {elsewhere} --from {key}" if elsewhere else "linbench mechanisms",
+        )
     return parse_mechanism(found.read_text(encoding="utf-8"), found)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from harness.data.catalog import catalog
+from harness.data.entries import entry_for
 from harness.estimates import Cost, cost, hours
 from harness.machine import gpu_names
 from harness.profiles import Profile, load_profile, profile_names, resolve
@@ -55,7 +56,8 @@ def profile_report(name: str) -> Report:
 
 def _next(profile: Profile, prepared: bool) -> tuple[tuple[str, str], ...]:
     if not prepared:
-        return (("next", f"linbench data prepare {profile.data}"),)
+        source = "" if entry_for(profile.data) else " --source FOLDER"
+        return (("next", f"linbench data prepare {profile.data}{source}"),)
     return (("next", f"linbench test --profile {profile.name}"),)
 
 

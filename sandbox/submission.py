@@ -1,7 +1,9 @@
 """Making a test final: hidden metrics are measured, the leaderboard row goes into the ledger, the session is closed."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -9,7 +11,9 @@ from sandbox.conditions import conditions_of
 from sandbox.errors import UsageError
 from sandbox.events import Score, Submit
 from sandbox.figures import best_test, hidden_metrics
+from sandbox.fold import require_open, step
 from sandbox.leaderboard import make_row
+from sandbox.ledger import Entry
 from sandbox.rescoring import rescore
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
@@ -25,24 +29,29 @@ def submit(session: Session, number: int | None) -> tuple[SessionState, bool]:
         best = best_test(state)
         hint = f"linbench submit {best.number}" if best else "linbench test"
         raise UsageError("Which test? Give its number.", run=hint)
-    test = state.tests.get(number)
-    submittable = test is not None and test.status == "done" and not state.closed
-    hidden = _measure_hidden(session, test) if submittable and test is not None else {}
+    if state.submitted == number:
+        return state, False
+    step(state, Entry(state.seq + 1, "", Submit(number, {}), ""))  # refuse before the metrics take their time
+    hidden = _measure_hidden(session, state.tests[number])
     with session.transact() as transaction:
         if transaction.state.submitted == number:
             return transaction.state, False
-        if hidden:
-            transaction.append(Score(number, hidden))
-        row = {}
-        if submittable:
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            row = msgspec.to_builtins(make_row(transaction.state, number, now))
-        return transaction.append(Submit(number, row)), True
+        row = _row(transaction.state, number, hidden)
+        return transaction.append(Submit(number, row, hidden)), True  # one event: hidden metrics are final or nowhere
+
+
+def _row(state: SessionState, number: int, hidden: dict[str, float]) -> dict[str, Any]:
+    """The leaderboard's row of a test, hidden metrics among the others."""
+    test = state.tests[number]
+    measured = replace(state, tests={**state.tests, number: replace(test, metrics={**hidden, **(test.metrics or {})})})
+    row = make_row(measured, number, datetime.now(UTC).isoformat(timespec="seconds"))
+    return dict(msgspec.to_builtins(row))
 
 
 def score_again(session: Session, number: int, test: TestState) -> tuple[SessionState, dict[str, str]]:
     """Measure what a finished test's scoring did not; the state after it, and what could not be measured, with why."""
     state = session.read()
+    require_open(state)
     wanted = conditions_of(test).profile.metrics
     hidden = hidden_metrics(state.task.task)
     missing = tuple(name for name in wanted if name not in (test.metrics or {}) and name not in hidden)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import BudgetSpent, LedgerDamaged, LinbenchError, UsageError
-from sandbox.events import Commit, Edit, Event, Redo, Refund, Reserve, Reset, Resume, Start, Submit, Undo
+from sandbox.events import Commit, Edit, Event, Redo, Refund, Reserve, Reset, Resume, Score, Start, Submit, Undo
 from sandbox.fold import fold
 from sandbox.ledger import Entry
 from sandbox.schema import Region
@@ -238,3 +238,14 @@ def test_only_a_finished_test_can_be_submitted() -> None:
     assert ("failed" in error.message, error.run) == (True, "linbench submit 1")
     error = refusal(reserve(1), Commit(1, "done", **DONE), reserve(2), Submit(1, {}))
     assert error.run == "linbench test --resume"
+
+
+def test_a_measured_metric_is_no_longer_missing() -> None:
+    """A score or a submission adds what was not measured and takes its reason away; what was measured stays."""
+    missing = {"accuracy": "no data", "secret": "no data"}
+    done = [reserve(1), Commit(1, "done", None, {"loss": 2.5}, {"not_measured": missing})]
+    scored = [*done, Score(1, {"accuracy": 0.5, "loss": 9.0})]
+    test = state_after(*scored).tests[1]
+    assert (test.metrics, test.facts) == ({"accuracy": 0.5, "loss": 2.5}, {"not_measured": {"secret": "no data"}})
+    final = state_after(*scored, Submit(1, {}, {"secret": 0.25})).tests[1]
+    assert (final.metrics, final.facts) == ({"accuracy": 0.5, "loss": 2.5, "secret": 0.25}, {})
