@@ -148,7 +148,6 @@ def run_sampling(
     samples: int = 1,
     tokens: int = 200,
     temperature: float = 0.8,
-    top_k: int | None = None,
     seed: int = 0,
 ) -> scoring_report.SampleReport:
     """Draw text from the folder's checkpoint; SampleRequest says what each value means.
@@ -165,7 +164,6 @@ def run_sampling(
         samples=samples,
         tokens=tokens,
         temperature=temperature,
-        top_k=top_k,
         seed=seed,
     )
     module = f"{scoring.__name__}.sampling"

@@ -16,15 +16,12 @@ def greedy(logits_BV: torch.Tensor) -> torch.Tensor:
     return logits_BV.argmax(1)
 
 
-def sampled(temperature: float, top_k: int | None, seed: int) -> Choice:
-    """Draw from softmax(logits / temperature), from the top_k likeliest tokens where it is set; on the CPU."""
+def sampled(temperature: float, seed: int) -> Choice:
+    """Draw from softmax(logits / temperature), on the CPU."""
     generator = torch.Generator().manual_seed(seed)
 
     def choose(logits_BV: torch.Tensor) -> torch.Tensor:
         scaled_BV = logits_BV.float().cpu() / temperature
-        if top_k is not None and top_k < scaled_BV.shape[1]:
-            least_B1 = scaled_BV.topk(top_k).values[:, -1:]
-            scaled_BV = scaled_BV.masked_fill(scaled_BV < least_B1, float("-inf"))
         return torch.multinomial(scaled_BV.softmax(1), 1, generator=generator)[:, 0]
 
     return choose

@@ -56,8 +56,6 @@ class SampleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """New tokens a sample, at most."""
     temperature: float
     """Of the softmax; 0 takes the likeliest token."""
-    top_k: int | None
-    """Likeliest tokens that are drawn from; None means all."""
     seed: int
 
 

@@ -40,7 +40,7 @@ def sample(language_model: "LanguageModel", request: SampleRequest) -> list[str]
     """The continuations of the prompt, each up to the end of its document; equal for an equal seed on one machine."""
     from harness.scoring.generation import greedy, sampled
 
-    choose = sampled(request.temperature, request.top_k, request.seed) if request.temperature > 0 else greedy
+    choose = sampled(request.temperature, request.seed) if request.temperature > 0 else greedy
     return language_model.generate([request.prompt] * request.samples, request.tokens, choose=choose)
 
 
