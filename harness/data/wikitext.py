@@ -46,13 +46,5 @@ def articles(lines: list[str]) -> list[str]:
     return ["\n".join(page) for page in pages]
 
 
-def hub_rows(text: str) -> list[str]:
-    """The rows of the Hugging Face split, out of test.txt: a blank line is "", any other keeps its line break.
-
-    Its perplexity is commonly taken over `"\\n\\n".join(rows)`.
-    """
-    return [f"{line}\n" if line.strip() else "" for line in text.removesuffix("\n").split("\n")]
-
-
 def _as_in_the_file(row: str) -> str:
     return row.removesuffix("\n") if row.strip() else " "

@@ -12,7 +12,6 @@ import pytest
 from harness.data.dataset import open_dataset, verify
 from harness.data.errors import DataError
 from harness.data.prepare import prepare
-from harness.data.wikitext import hub_rows
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -93,7 +92,7 @@ def test_wikitext2_keeps_every_line_and_parts_articles(root: Path, tmp_path: Pat
     found = [json.loads(line)["page"] for line in pages.read_text(encoding="utf-8").splitlines()]
     assert [page.split(" \n")[0].strip() for page in found] == ["", "= Two ="]
     assert "\n".join(found) + "\n" == WIKITEXT
-    rows = hub_rows(WIKITEXT)
+    rows = [f"{line}\n" if line.strip() else "" for line in WIKITEXT.removesuffix("\n").split("\n")]
     assert rows[:4] == ["", " = One = \n", "", " First , text . \n"]
     (root / "wikitext2").rename(root / "old")
     pyarrow.parquet.write_table(pyarrow.table({"text": rows}), tmp_path / "test-00000-of-00001.parquet")
