@@ -10,10 +10,12 @@ from msgspec.structs import fields
 
 import sandbox.schema
 import sandbox.task_schema
-from harness.profiles import load_profile
+from harness.data.entries import entry_for
+from harness.profiles import load_profile, profile_names
 from harness.run_config import RunConfig
+from harness.scoring.metrics import NAMES as METRICS
 from sandbox.paths import tasks_dir, templates_dir
-from sandbox.tasks import LoadedTask, list_tasks, load_task
+from sandbox.tasks import LoadedTask, find_baseline, list_tasks, load_task
 
 TASKS = {
     "llm-pretrain-linear-attention": [("attention", 33, 70), ("block", 88, 100), ("overrides", 246, 248)],
@@ -89,6 +91,25 @@ def test_task_can_be_described_and_stored(task_id: str) -> None:
         baseline.name for baseline in loaded.task.baselines
     }
     assert LoadedTask.from_json(loaded.to_json()) == loaded
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_every_baseline_is_a_file_for_a_region(task_id: str) -> None:
+    """A baseline is found by its name, in the folder that is called as the region that it replaces."""
+    loaded = load_task(task_id)
+    for baseline in loaded.task.baselines:
+        file = find_baseline(loaded, baseline.name)
+        assert file.is_file()
+        assert file.parent.name in [region.name for region in loaded.task.regions]
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_can_be_scored_and_prepared(name: str) -> None:
+    """Scoring knows its metrics, its data set is a known one or the user's own text, and it sets no unknown key."""
+    profile = load_profile(name)
+    assert set(profile.metrics) <= set(METRICS)
+    assert profile.data == "prose" or entry_for(profile.data)
+    assert set(profile.model) | set(profile.training) <= {field.name for field in fields(RunConfig)}
 
 
 @pytest.mark.parametrize("task_id", TASKS)
