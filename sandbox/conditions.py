@@ -124,12 +124,23 @@ def as_it_ran(asked: Conditions, run: Path) -> Conditions:
     return replace(asked, config=ran) if config_sha256(ran) == asked.config_sha256 else asked
 
 
-def open_data(profile: Profile) -> TrainingData:
-    """The profile's data set. Raises MachineFault when it is not prepared: that is not the agent's to answer for."""
+def open_data(conditions: Conditions) -> TrainingData:
+    """The profile's data set. Raises MachineFault when it is not prepared, or has more tokens than the model has rows.
+
+    Neither is the agent's to answer for.
+    """
+    profile, rows = conditions.profile, conditions.config.vocab_size
     try:
-        return training_data(profile.data)
+        data = training_data(profile.data)
     except DataError as error:
         raise MachineFault(error.message, run=error.run) from error
+    if data.vocab_size > rows:
+        raise MachineFault(
+            f"The data set {data.name} has {data.vocab_size:,} different tokens, and a model of the profile "
+            f"{profile.name!r} only {rows:,} rows for them.",
+            run=f"linbench test --profile {profile.name} --set vocab_size={data.vocab_size}",
+        )
+    return data
 
 
 def parse_settings(pairs: list[str]) -> dict[str, str]:

@@ -54,7 +54,7 @@ def _at_checkpoint(session: Session, test: TestState, again: str, stage: Stage[A
     conditions = as_it_ran(conditions_of(test), folder.run)
     if not folder.checkpoint.is_file():
         raise UsageError(f"Test {test.number} has no checkpoint.", run=f"linbench runs {test.number}")
-    data = open_data(conditions.profile)
+    data = open_data(conditions)
     try:
         with exclusive(folder.lock) as lock, tempfile.TemporaryDirectory(prefix="linbench-") as name:
             stages.write_run_config(folder, conditions.config, data)

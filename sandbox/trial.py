@@ -84,7 +84,7 @@ def run_test(session: Session, conditions: Conditions) -> TestState:
     state = adopt(session)
     with _holding_interrupted(session, state, conditions):
         _refuse_unlawful(state, _reservation(state, conditions))  # before the check takes its time
-    data = open_data(conditions.profile)
+    data = open_data(conditions)
     report = check(session, state, conditions)
     with _reserved(session, state, conditions) as (number, lock):
         return ReservedTest(session, number, conditions, data, lock).to_the_end(report)
@@ -99,7 +99,7 @@ def resume_test(session: Session, endpoint: str | None = None) -> TestState:
     if waiting is None:
         raise UsageError("No test was interrupted; there is nothing to resume.", run="linbench test")
     conditions = conditions_of(waiting, endpoint)
-    data = open_data(conditions.profile)
+    data = open_data(conditions)
     with _alone(session, waiting.number) as lock:
         with session.transact() as transaction:
             transaction.append(Resume(waiting.number))

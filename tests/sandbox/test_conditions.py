@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.profiles import load_profile
 from harness.run_config import without_paths
 from sandbox.conditions import (
     check_profile,
@@ -78,6 +77,17 @@ def test_data_that_was_not_prepared_is_the_machines_fault(tmp_path: Path, monkey
     """The error names the command that prepares it."""
     monkeypatch.setenv("LINBENCH_DATA", str(tmp_path))
     with pytest.raises(MachineFault) as fault:
-        open_data(load_profile("gpt-345m"))
+        open_data(conditions(TASK, "prose-60m", 7, {}))
     assert fault.value.run is not None
     assert fault.value.run.startswith("linbench data prepare")
+
+
+def test_data_with_more_tokens_than_the_model_has_rows_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token without a row would end a training in the middle, on a GPU without a word; it is said before."""
+    monkeypatch.setenv("LINBENCH_DATA", str(tmp_path))
+    assert open_data(conditions(TASK, "smoke", 7, {})).vocab_size == 256
+    with pytest.raises(MachineFault, match="256 different tokens") as fault:
+        open_data(conditions(TASK, "smoke", 7, {"vocab_size": "255"}))
+    assert fault.value.run == "linbench test --profile smoke --set vocab_size=256"
