@@ -23,11 +23,9 @@ INLINE = re.compile(r"`(linbench [^`]+)`")
 PLACEHOLDERS = {"N": "1", "A": "1", "B": "2"}
 
 
-def commands_of(page: Path) -> list[str]:
-    """The command lines of a page, in order: of its console blocks, its indented blocks and its running text."""
-    text = page.read_text()
-    found = [*COMMAND_LINE.finditer(text), *INLINE.finditer(text)]
-    return [match[1] for match in sorted(found, key=lambda match: match.start())]
+def commands_of(page: Path, form: re.Pattern[str]) -> list[str]:
+    """The commands of a page: of its console and indented blocks, or of its running text."""
+    return [match[1] for match in form.finditer(page.read_text())]
 
 
 def words_of(command: str) -> list[str]:
@@ -36,23 +34,31 @@ def words_of(command: str) -> list[str]:
     return [PLACEHOLDERS.get(word, word) for word in shlex.split(required, comments=True)[1:]]
 
 
-def parse(words: list[str]) -> None:
-    """Let the real parser read a command line, without running it. Raises what the parser raises."""
+def parse(words: list[str], *, may_be_name: bool = False) -> None:
+    """Let the real parser read a command line, without running it. Raises what the parser raises.
+
+    `may_be_name`: running text may call a command by its name alone, where it has arguments or further commands.
+    """
     command, name = typer.main.get_command(app), "linbench"
-    while hasattr(command, "commands") and words[:1] != ["--help"]:
+    while hasattr(command, "commands") and words[:1] != ["--help"] and not (may_be_name and not words):
         name, *words = words
         command = command.commands[name]
-    if "--help" not in words:
+    if "--help" not in words and not (may_be_name and not words):
         command.make_context(name, words)
 
 
 @pytest.mark.parametrize(
-    ("page", "command"),
-    [pytest.param(page, command, id=f"{page.name}: {command}") for page in PAGES for command in commands_of(page)],
+    ("command", "form"),
+    [
+        pytest.param(command, form, id=f"{page.name}: {command}")
+        for page in PAGES
+        for form in (COMMAND_LINE, INLINE)
+        for command in commands_of(page, form)
+    ],
 )
-def test_a_documented_command_is_a_lawful_one(page: Path, command: str) -> None:
+def test_a_documented_command_is_a_lawful_one(command: str, form: re.Pattern[str]) -> None:
     """The real parser takes the command with its options, wherever the documentation shows it."""
-    parse(words_of(command))
+    parse(words_of(command), may_be_name=form is INLINE)
 
 
 def test_the_parser_of_these_tests_refuses_what_is_wrong() -> None:
@@ -61,6 +67,10 @@ def test_the_parser_of_these_tests_refuses_what_is_wrong() -> None:
         parse(words_of("linbench edti --range 33-70"))
     with pytest.raises(Exception, match="No such option"):
         parse(words_of("linbench edit --rang 33-70"))
+    with pytest.raises(KeyError):
+        parse(words_of("linbench scor"), may_be_name=True)
+    with pytest.raises(Exception, match="Missing parameter"):
+        parse(words_of("linbench score"))
 
 
 SETTINGS = ("n_layer=1", "n_embd=16", "block_size=32", "max_iters=4", "eval_interval=2", "checkpoint_interval=4")
