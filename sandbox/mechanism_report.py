@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from harness.estimates import parameters
 from harness.launch import child_environment, python_module
 from harness.machine import default_device
 from harness.profiles import load_profile, resolve
-from harness.run_config import without_paths
+from harness.run_config import RunConfig, without_paths
 from sandbox.errors import MachineFault
 from sandbox.mechanisms import Mechanism, list_mechanisms
 from sandbox.paths import templates_dir
@@ -33,7 +34,8 @@ class Count(msgspec.Struct, frozen=True):
 def mechanisms_report(profile: str) -> Report:
     """All mechanisms, counted at a profile's size. Raises MachineFault when the counting process fails."""
     found = list_mechanisms(templates_dir())
-    untouched = count([_place("attention", "mha")], "attention", profile)[0].parameters
+    sizes = _sizes(profile)
+    untouched = parameters(sizes) + sizes.block_size * sizes.n_embd
     counts: dict[tuple[str, str], Count] = {}
     blocks: list[Block] = [Heading(f"Mechanisms at {profile}; the untouched model has {untouched:,} parameters")]
     for region in dict.fromkeys(mechanism.region for mechanism in found):
@@ -65,16 +67,15 @@ def mechanism_report(mechanism: Mechanism) -> Report:
     return Report(_facts(mechanism), blocks)
 
 
-def count(files: list[Path], region: str, profile: str, reference: float | None = None) -> list[Count]:
+def count(files: list[Path], region: str, profile: str, reference: int) -> list[Count]:
     """Count the untouched script's model with each file in a region, at a profile's size, in a child process."""
-    config = resolve(load_profile(profile), seed=0, device=load_profile(profile).devices[0])
     first, last = _lines(region)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as sizes:
-        json.dump(without_paths(config), sizes)
+        json.dump(without_paths(_sizes(profile)), sizes)
         sizes.flush()
         command = python_module("harness.parameters", "--json", "--profile-json", sizes.name)
         command += ["--template", str(templates_dir() / "custom_pretrain.py"), "--lines", f"{first}-{last}"]
-        command += ["--reference", str(reference or 1.0), *map(str, files)]
+        command += ["--reference", str(reference), *map(str, files)]
         environment = child_environment(default_device())
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -91,8 +92,8 @@ def _lines(region: str) -> tuple[int, int]:
     return found.first, found.last
 
 
-def _place(region: str, key: str) -> Path:
-    return templates_dir() / region / f"{key}.py"
+def _sizes(profile: str) -> RunConfig:
+    return resolve(load_profile(profile), seed=0, device=load_profile(profile).devices[0])
 
 
 def asdict_count(row: Count) -> dict[str, Any]:
