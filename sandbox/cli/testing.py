@@ -52,17 +52,18 @@ def try_out(
     as_json: JsonOption = False,
 ) -> None:
     """Check, train and score the script; spends one test of the budget."""
+    from harness.machine import gpu_names
     from harness.stages import Placement
     from sandbox.runs import run_report_of
     from sandbox.trial import resume_test, run_test
 
-    found = open_session(session)
+    found = find_session(session) if resume else open_session(session)
     if resume:
         if profile or settings or gpus or nodes > 1:
             raise UsageError("A resumed test keeps its profile, settings and GPUs.", run="linbench test --resume")
         done = resume_test(found, endpoint)
     else:
-        asked = None if gpus is None and nodes == 1 else Placement(gpus or 1, nodes, endpoint)
+        asked = None if gpus is None and nodes == 1 else Placement(gpus or len(gpu_names()) or 1, nodes, endpoint)
         done = run_test(found, _conditions(found.read(), profile, settings, asked))
     reply(run_report_of(found, done.number, with_next=True), as_json)
 
