@@ -7,6 +7,7 @@ from sandbox.conditions import conditions
 from sandbox.editor import edit
 from sandbox.errors import UsageError, nearest
 from sandbox.events import Edit
+from sandbox.figures import number
 from sandbox.operations import Replace
 from sandbox.session import Session
 from sandbox.state import SessionState
@@ -38,5 +39,6 @@ def run_baseline(session: Session, file: Path, overridden: dict[str, str], say: 
     say(made.summary)
     task, start = state.task.task, state.start
     test = run_test(session, conditions(task, start.profile, start.seed, overridden))
-    say(f"Test {test.number} is done: {test.metrics}.")
+    found = ", ".join(f"{name} {number(value)}" for name, value in (test.metrics or {}).items())
+    say(f"Test {test.number} is done: {found}.")
     return submit(session, test.number)[0]

@@ -34,11 +34,15 @@ def baseline(
 ) -> None:
     """Run a known mechanism as a baseline: start, edit, check, test, submit."""
     from sandbox.baseline import find_task_of, run_baseline
-    from sandbox.conditions import parse_settings
+    from sandbox.conditions import check_profile, conditions, default_profile, open_data, parse_settings
     from sandbox.results import leaderboard_of
 
     overridden = parse_settings(settings or [])
     loaded, file = find_task_of(name)
+    task = loaded.task
+    size = check_profile(task, profile or default_profile(task), f"baseline {name}").name
+    planned = conditions(task, size, task.seeds[0] if seed is None else seed, overridden)
+    open_data(planned)  # what cannot run leaves no open session behind, which later commands would use
     session = create_session(loaded.task.id, agent=name, kind="baseline", profile=profile, tests=1, seed=seed)
     typer.echo(f"linbench: opened session {session.name} on the task {loaded.task.id}.", err=True)
     state = run_baseline(session, file, overridden, lambda line: typer.echo(f"linbench: {line}", err=True))

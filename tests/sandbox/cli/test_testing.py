@@ -41,6 +41,13 @@ def test_a_test_that_cannot_be_costs_nothing(
     assert linbench("status", "--json").json["tests"] == []
 
 
+def test_resuming_opens_no_session(linbench: Linbench, runs: Path) -> None:
+    """Where nothing was begun, --resume says so and leaves no session behind."""
+    reply = linbench("test", "--resume")
+    assert (reply.code, "There is no open session" in reply.out) == (2, True), reply.out
+    assert not runs.exists()
+
+
 def test_a_failing_check_spends_nothing_and_shows_the_line(linbench: Linbench) -> None:
     """`check` and `test` of a model that cannot run exit 5 with the agent's own line, and the budget is whole."""
     linbench("start")
