@@ -6,6 +6,7 @@ from harness.preflight.report import Report as PreflightReport
 from sandbox.figures import duration
 from sandbox.report import Block, Facts, Heading, Paragraph, Report
 from sandbox.state import SessionState
+from sandbox.summary import next_commands
 
 
 def check_report(state: SessionState, found: PreflightReport) -> Report:
@@ -16,7 +17,7 @@ def check_report(state: SessionState, found: PreflightReport) -> Report:
         Heading(f"OK: revision {state.revision} passes in {duration(found.seconds)}. No test was spent."),
         Facts((guards, *checks)),
         *(Paragraph(f"Warning: {warning}.") for warning in found.warnings),
-        Facts((("next", "linbench test"),)),
+        Facts((("next", "linbench test" if state.budget_left else next_commands(state)[0]),)),
     ]
     data = {"session": state.start.session, "revision": state.revision, **msgspec.to_builtins(found)}
     return Report(data, tuple(blocks))

@@ -156,7 +156,8 @@ def _substitute(document: Document, old: str, new: str) -> Edited:
     if not places:
         raise _nowhere_editable(document, old)
     if len(places) > 1:
-        where = ", ".join(str(_line_at(document, *place)) for place in places[:5])
+        lines = list(dict.fromkeys(_line_at(document, *place) for place in places))
+        where = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
         raise EditRefused(
             f"The text of --old occurs {len(places)} times (from lines {where}). Give more of the text around it.",
             run="linbench show",

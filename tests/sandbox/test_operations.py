@@ -76,7 +76,7 @@ def test_the_summary_says_what_was_done(script: Document, operation: Operation, 
         (Substitute("line5\n", "x"), "Lines 5..5 exceed the editable range", "33-70"),
         (Substitute("line70\nline71\n", "x"), "Lines 70..71 exceed the editable range", "33-70"),
         (Substitute("nowhere", "x"), "does not occur in the file", "linbench show"),
-        (Substitute("line4", "x"), r"occurs 10 times \(from lines 40, 41, 42, 43, 44\)", "linbench show"),
+        (Substitute("line4", "x"), r"occurs 10 times \(from lines 40, 41, 42, 43, 44, \.\.\.\)", "linbench show"),
     ],
 )
 def test_a_refusal_says_what_may_be_edited(script: Document, operation: Operation, message: str, run: str) -> None:
