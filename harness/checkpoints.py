@@ -3,12 +3,16 @@
 A kept checkpoint is a second name of the same file, made when the script says that it has written one. Torch-free.
 """
 
+import errno
 import os
 import re
 import zipfile
 from pathlib import Path
 
 from harness.run_folder import RunFolder
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+"""What a file system says that knows no second names; there the current checkpoint is the only one."""
 
 _WRITTEN = re.compile(r"CHECKPOINT: step=(\d{1,12})")
 
@@ -26,7 +30,12 @@ def keep(folder: RunFolder, line: str, most: int) -> None:
         return
     name = folder.checkpoint.with_stem(f"{folder.checkpoint.stem}-{int(written[1]):012d}")
     name.unlink(missing_ok=True)
-    os.link(folder.checkpoint, name)
+    try:
+        os.link(folder.checkpoint, name)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return
+        raise
     for old in kept(folder)[max(1, most) :]:
         old.unlink()
 

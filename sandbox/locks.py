@@ -22,8 +22,9 @@ def hold(path: Path, what: str, timeout: float = TIMEOUT_SECONDS) -> Iterator[No
     try:
         lock.acquire(timeout=timeout, poll_interval=0.01)
     except Timeout as error:
+        who = holder(path) or "Another process"
         raise MachineFault(
-            f"{_holder(path)} has been working on {what} for {timeout:g} s. Wait until it has ended, or end it, "
+            f"{who} has been working on {what} for {timeout:g} s. Wait until it has ended, or end it, "
             f"then repeat the command. (The lock is {path}; it needs no cleaning up.)"
         ) from error
     except OSError as error:
@@ -42,13 +43,15 @@ def cannot_write(folder: Path, error: OSError) -> MachineFault:
     )
 
 
-def _holder(path: Path) -> str:
-    """Which process holds the lock, as far as Linux tells."""
+def holder(path: Path) -> str | None:
+    """Which process holds the lock at `path`, as far as Linux tells; None where nobody does. It takes no lock."""
+    table = Path("/proc/locks")
+    if not (path.exists() and table.exists()):
+        return None
     status = path.stat()
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    table = Path("/proc/locks")
-    for line in table.read_text().splitlines() if table.exists() else ():
+    for line in table.read_text().splitlines():
         fields = line.split()
-        if file in fields and "FLOCK" in fields and "->" not in fields and fields[4] != "0":
-            return f"Process {fields[4]}"
-    return "Another process"
+        if file in fields and "FLOCK" in fields and "->" not in fields:
+            return f"Process {fields[4]}" if int(fields[4]) > 0 else "Another process"  # 0 in another container
+    return None

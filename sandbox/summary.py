@@ -26,16 +26,22 @@ def find_test(state: SessionState, number: int) -> TestState:
     raise UsageError(f"There is no test {number}. There are: {numbers}.{where}", run=f"linbench runs {closest}")
 
 
-def status_report(state: SessionState) -> Report:
-    """Where a session stands: its script, its budget, its tests, and the commands that make sense now."""
-    commands = next_commands(state)
+def status_report(state: SessionState, running: str | None = None) -> Report:
+    """Where a session stands: its script, its budget, its tests, and the commands that make sense now.
+
+    `running` names the process that works on the open test at this moment; None means that it was interrupted.
+    """
+    commands = next_commands(state) if running is None else ["linbench status"]
     blocks: list[Block] = [Heading(f"Session {state.start.session}"), Facts(_session_facts(state))]
     if state.tests:
         blocks.append(table_of_tests(state))
+    if state.open_test is not None:
+        told = "was interrupted; resuming it costs nothing" if running is None else f"is running: {running}"
+        blocks.append(Paragraph(f"Test {state.open_test.number} {told}."))
     if hidden := withheld(state):
         blocks.append(Paragraph(f"Withheld until the session is submitted: {', '.join(hidden)}."))
     blocks.append(Facts(tuple(("next" if index == 0 else "", line) for index, line in enumerate(commands))))
-    return Report(_status_data(state, commands), tuple(blocks))
+    return Report({**_status_data(state, commands), "running": running}, tuple(blocks))
 
 
 def table_of_tests(state: SessionState) -> Table:

@@ -29,6 +29,16 @@ def shrink(settings: Any) -> None:
         settings.n_embd, settings.n_head = 128, 2
 
 
+def _require_definitions(script: ModuleType) -> None:
+    """A task may bring any script to edit; only one with these definitions can be built, trained and scored here."""
+    missing = [name for name in ("load_settings", "build_model", "GPT") if not hasattr(script, name)]
+    if missing:
+        raise CheckFailed(
+            f"the task's script defines no {', '.join(missing)}, so that the harness cannot build and test its model; "
+            "edits of it are guarded all the same"
+        )
+
+
 class Builds:
     """One pass over the script; each step adds to `checks`, and `current` names the step under way."""
 
@@ -43,6 +53,7 @@ class Builds:
         """Raise what the agent's code raises, or CheckFailed."""
         with self._check("imports", lambda: "the script's definitions run"):
             script = load_script(self.source)
+            _require_definitions(script)
         with self._check("settings", lambda: f"learning_rate {settings.learning_rate:g}"):
             settings = script.load_settings(str(self.run))
         with self._check("builds", lambda: f"{self.parameters:,} parameters at full size"):

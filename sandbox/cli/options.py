@@ -31,11 +31,21 @@ DEFAULT_TASK = "llm-pretrain-linear-attention"
 
 
 def find_session(name: str | None, *, or_closed: bool = False) -> "Session":
-    """The session that a command is about. Raises UsageError when there is none."""
-    from sandbox.discovery import find
+    """The session that a command is about. Raises UsageError when there is none.
+
+    Where newer ones are closed, stderr says which one it is: a blind repetition would go on in it unawares.
+    """
+    from sandbox.discovery import SESSION_VARIABLE, find, list_sessions
     from sandbox.paths import runs_dir
 
-    return find(name, runs_dir(), or_closed=or_closed)
+    session = find(name, runs_dir(), or_closed=or_closed)
+    if not name and not os.environ.get(SESSION_VARIABLE):
+        newest = list_sessions(runs_dir())[0]
+        if newest.name != session.name:
+            typer.echo(
+                f"linbench: session {session.name} is meant; {newest.name}, which is newer, is closed.", err=True
+            )
+    return session
 
 
 def open_session(name: str | None) -> "Session":
@@ -44,8 +54,9 @@ def open_session(name: str | None) -> "Session":
     from sandbox.paths import runs_dir
 
     session, created = find_or_create(name, runs_dir(), lambda: create_session(DEFAULT_TASK))
-    if created:
-        typer.echo(f"linbench: opened session {session.name} on the task {DEFAULT_TASK}.", err=True)
+    if not created:
+        return find_session(session.name if name else None)
+    typer.echo(f"linbench: opened session {session.name} on the task {DEFAULT_TASK}.", err=True)
     return session
 
 

@@ -12,9 +12,13 @@ from sandbox.errors import UsageError
 
 def status(session: SessionOption = None, as_json: JsonOption = False) -> None:
     """Budget, script, tests so far, and what to run next."""
+    from sandbox.locks import holder
     from sandbox.summary import status_report
 
-    reply(status_report(find_session(session, or_closed=True).read()), as_json)
+    found = find_session(session, or_closed=True)
+    state = found.read()
+    running = holder(found.folder.test(state.open_test.number).lock) if state.open_test else None
+    reply(status_report(state, running), as_json)
 
 
 def runs(

@@ -1,5 +1,6 @@
 """harness/checkpoints.py: the newest checkpoints of a run."""
 
+import errno
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -74,3 +75,17 @@ def test_a_finished_run_has_one(folder: RunFolder, write: Write) -> None:
     assert step_of(folder.checkpoint) == 100
     folder.checkpoint.write_bytes(b"")
     assert not restore(folder)
+
+
+def test_a_file_system_without_second_names_keeps_the_current_one(
+    folder: RunFolder, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where links are refused, a run goes on with one checkpoint; any other fault passes through."""
+    refusal = [errno.EPERM]
+    monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(refusal[0], "no")))
+    write(100)
+    keep(folder, "CHECKPOINT: step=100", 2)
+    assert kept(folder) == []
+    refusal[0] = errno.ENOSPC
+    with pytest.raises(OSError, match="no"):
+        keep(folder, "CHECKPOINT: step=100", 2)

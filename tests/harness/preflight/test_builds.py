@@ -152,3 +152,10 @@ def test_the_preflight_leaves_the_settings_file_alone(preflight: Make) -> None:
     builds = preflight(n_embd="1024", n_head="16")
     builds.run_all()
     assert json.loads(builds.run.read_text())["n_embd"] == 1024
+
+
+def test_a_script_of_another_shape_is_named_as_such(tmp_path: Path) -> None:
+    """A task may bring a script that this harness cannot build: the check says so, and does not blame the agent."""
+    (tmp_path / "source.py").write_text("def solve():\n    return 1\n")
+    with pytest.raises(CheckFailed, match="defines no load_settings, build_model, GPT"):
+        Builds(tmp_path / "source.py", tmp_path / "run.json").run_all()

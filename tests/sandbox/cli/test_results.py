@@ -2,11 +2,18 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.launch import exclusive
+from harness.run_config import without_paths
+from sandbox.conditions import conditions
+from sandbox.discovery import find
+from sandbox.events import Reserve
 from sandbox.session import Session
 
 Linbench = Callable[..., Any]
@@ -84,3 +91,36 @@ def test_status_follows_the_session_from_start_to_close(linbench: Linbench, reco
     linbench("submit", "1")
     found = linbench("status", "--json").json
     assert (found["closed"], found["submitted"]) == (True, 1)
+
+
+def test_status_tells_a_running_test_from_an_interrupted_one(
+    linbench: Linbench, record_test: RecordTest, runs: Path
+) -> None:
+    """While a process holds the folder of the open test, status waits for it; afterwards it proposes to resume."""
+    linbench("start")
+    session = find(None, runs)
+    state = session.read()
+    settled = conditions(state.task.task, "smoke", 42, {})
+    with session.transact() as transaction:
+        sha256, config = state.document.revision_sha(), without_paths(settled.config)
+        transaction.append(Reserve(1, 0, sha256, "smoke", 42, config, settled.config_sha256))
+    folder = session.folder.test(1)
+    folder.root.mkdir(parents=True)
+    with exclusive(folder.lock):
+        busy = linbench("status", "--json").json
+    assert (busy["running"], busy["next"]) == (f"Process {os.getpid()}", ["linbench status"])
+    idle = linbench("status")
+    assert "Test 1 was interrupted; resuming it costs nothing." in idle.out
+    assert "next  linbench test --resume" in idle.out
+
+
+def test_an_older_open_session_is_named_where_the_newest_is_closed(linbench: Linbench, record_test: RecordTest) -> None:
+    """A blind second submit reaches the older session; stderr says which one that is."""
+    linbench("start", "--agent", "older")
+    linbench("start", "--agent", "newer")
+    record_test(5.5)
+    assert linbench("submit", "1").err == ""
+    again = linbench("submit", "1")
+    assert again.code == 2
+    assert "is meant; " in again.err
+    assert "is closed." in again.err
