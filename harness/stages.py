@@ -52,11 +52,15 @@ def write_run_config(folder: RunFolder, config: RunConfig, data: TrainingData) -
     write_atomically(folder.run, msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n")
 
 
-def run_preflight(folder: RunFolder, config: RunConfig, lock: int) -> preflight_report.Report:
-    """Check the folder's source. Raises MissingReport when the child died, Interrupted on Ctrl-C."""
+def run_preflight(folder: RunFolder, config: RunConfig, lock: int, causal: bool = True) -> preflight_report.Report:
+    """Check the folder's source; `causal` says whether no logit may see a later token.
+
+    Raises MissingReport when the child died, Interrupted on Ctrl-C.
+    """
     if not folder.run.exists():
         write_atomically(folder.run, msgspec.json.encode(config).decode())
-    request = preflight_report.Request(source=str(folder.source), run=str(folder.run), report=str(folder.preflight))
+    paths = {"source": str(folder.source), "run": str(folder.run), "report": str(folder.preflight)}
+    request = preflight_report.Request(**paths, causal=causal)
     ended = _run_module(preflight.__name__, request, folder.preflight, folder, config.device, lock, PREFLIGHT_SECONDS)
     report = msgspec.json.decode(folder.preflight.read_bytes(), type=preflight_report.Report)
     return msgspec.structs.replace(report, seconds=ended.seconds)

@@ -45,7 +45,7 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
             folder = RunFolder(Path(name))
             write_atomically(folder.source, state.document.text)
             with exclusive(folder.lock) as lock:
-                report = stages.run_preflight(folder, conditions.config, lock)
+                report = stages.run_preflight(folder, conditions.config, lock, state.task.task.constraints.causal)
             return _passed(report, folder, state)
     except stages.MissingReport as missing:
         raise _died(missing.fault, missing.ended, state) from missing

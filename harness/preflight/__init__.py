@@ -1,1 +1,1 @@
-"""The free check before every test: does the edited model build, learn for one step, reload and score?"""
+"""The free check before every test: does the edited model build, learn, reload, score, and see no future?"""

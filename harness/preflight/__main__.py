@@ -17,7 +17,7 @@ def main() -> None:
     from harness.preflight.builds import Builds, CheckFailed
 
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
-    builds = Builds(Path(request.source), Path(request.run))
+    builds = Builds(Path(request.source), Path(request.run), request.causal)
     failed, error, trace = None, None, ""
     try:
         builds.run_all()

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from harness.preflight.causal import NotCausal, check_causality
 from harness.preflight.report import Check
 from harness.scoring.loss import validation_loss
 from harness.script import load_script
@@ -39,11 +40,18 @@ def _require_definitions(script: ModuleType) -> None:
         )
 
 
+def _causality(model: Any, settings: Any) -> str:
+    try:
+        return check_causality(model, settings)
+    except NotCausal as problem:
+        raise CheckFailed(str(problem)) from problem
+
+
 class Builds:
     """One pass over the script; each step adds to `checks`, and `current` names the step under way."""
 
-    def __init__(self, source: Path, run: Path):
-        self.source, self.run = source, run
+    def __init__(self, source: Path, run: Path, causal: bool = True):
+        self.source, self.run, self.causal = source, run, causal
         self.checks: list[Check] = []
         self.warnings: list[str] = []
         self.current = "imports"
@@ -75,6 +83,9 @@ class Builds:
         with self._check("scores", lambda: f"loss {score:.4f} by the scoring code"):
             tokens = tokens_BT.flatten().cpu().numpy()
             score = validation_loss(model, tokens, settings.block_size, BATCH, settings.device, settings.dtype).loss
+        if self.causal:
+            with self._check("causal", lambda: found):
+                found = _causality(script.build_model(settings).to(settings.device), settings)
 
     @contextmanager
     def _check(self, name: str, detail: Callable[[], str]) -> Iterator[None]:

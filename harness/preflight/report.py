@@ -12,6 +12,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run config file, without data."""
     report: str
     """Where the answer goes."""
+    causal: bool = True
+    """Whether no logit may depend on a later token."""
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

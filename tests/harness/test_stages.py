@@ -159,5 +159,5 @@ def test_a_report_of_an_earlier_run_is_not_taken_for_this_ones(folder: Make, loc
     run.preflight.write_text(json.dumps({"parameters": 1}))
     os.truncate(run.source, 0)  # a script without definitions
     report = stages.run_preflight(run, CONFIG, lock)
-    assert report.failed == "settings"
+    assert report.failed == "imports"
     assert report.parameters is None

@@ -43,7 +43,7 @@ def test_the_untouched_script_passes_every_check(preflight: Make) -> None:
     builds = preflight()
     builds.run_all()
     assert [check.name for check in builds.checks] == [
-        *("imports", "settings", "builds", "forward", "backward", "optimizer step", "reloads", "scores")
+        *("imports", "settings", "builds", "forward", "backward", "optimizer step", "reloads", "scores", "causal")
     ]
     matrices = 256 * 16 + 2 * 12 * 16 * 16
     assert builds.parameters == matrices + (2 * 2 + 1) * 16

@@ -1,0 +1,81 @@
+"""Does a logit depend on a later token, or on another sequence of the batch? Asked by changing those and looking.
+
+The model is a fresh one whose weights are all disturbed, so that no path is hidden behind a projection that begins at
+zero. It is asked in training and in evaluation mode, at positions on both sides of the usual chunk boundaries.
+"""
+
+from typing import Any
+
+import torch
+
+POSITIONS = (1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127)
+"""Tokens are changed from each of these on, and from the last one on."""
+
+DISTURBANCE = 0.02
+"""Standard deviation of what is added to every weight."""
+
+TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+"""Largest change of a logit that is taken for rounding, as a share of the largest logit."""
+
+
+class NotCausal(Exception):
+    """A logit depends on what it must not see."""
+
+
+def disturb(model: Any) -> None:
+    """Add noise to every weight, in place."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight), alpha=DISTURBANCE)
+
+
+def check_causality(model: Any, settings: Any) -> str:
+    """What was tried, in words. Raises NotCausal naming the mode, the change and the logit that saw it."""
+    T, device = settings.block_size, torch.device(settings.device)
+    starts = sorted({*(position for position in POSITIONS if position < T), T - 1})
+    disturb(model)
+    before_BT = torch.randint(settings.vocab_size, (1, T), device=device).repeat(len(starts), 1)
+    after_BT = (before_BT + torch.randint(1, settings.vocab_size, before_BT.shape, device=device)) % settings.vocab_size
+    later_BT = torch.arange(T, device=device)[None, :] >= torch.tensor(starts, device=device)[:, None]
+    for mode in ("training", "evaluation"):
+        model.train(mode == "training")
+        logits_BTV = _logits(model, settings, before_BT)
+        allowed = TOLERANCE[settings.dtype] * float(logits_BTV.abs().max())
+        _check_batch(model, settings, before_BT, after_BT, logits_BTV[0], allowed, mode)
+        changed_BTV = _logits(model, settings, torch.where(later_BT, after_BT, before_BT))
+        change_BT = (changed_BTV - logits_BTV).abs().amax(dim=2).masked_fill(later_BT, 0.0)
+        if float(change_BT.max()) > allowed:
+            row, position = divmod(int(change_BT.argmax()), T)
+            raise NotCausal(
+                f"in {mode} mode, changing the tokens from position {starts[row]} on changes the logits at position "
+                f"{position} by {float(change_BT.max()):.3g}; no position may see a later one"
+            )
+    return f"no logit sees a later token, for changes from {len(starts)} positions on, nor another sequence"
+
+
+def _check_batch(
+    model: Any,
+    settings: Any,
+    before_BT: torch.Tensor,
+    after_BT: torch.Tensor,
+    first_TV: torch.Tensor,
+    allowed: float,
+    mode: str,
+) -> None:
+    """Change every sequence but the first, and look at the first."""
+    others_BT = torch.cat([before_BT[:1], after_BT[1:]])
+    change = float((_logits(model, settings, others_BT)[0] - first_TV).abs().max())
+    if change > allowed:
+        raise NotCausal(
+            f"in {mode} mode, changing the other sequences of the batch changes a sequence's logits by {change:.3g}; "
+            "each has to be read by itself"
+        )
+
+
+@torch.no_grad()
+def _logits(model: Any, settings: Any, tokens_BT: torch.Tensor) -> torch.Tensor:
+    torch.manual_seed(0)  # dropout, where there is any, drops the same
+    device = torch.device(settings.device).type
+    with torch.autocast(device, torch.bfloat16, enabled=settings.dtype == "bfloat16"):
+        logits: torch.Tensor = model(tokens_BT)[0]
+    return logits.float()
