@@ -56,8 +56,12 @@ def test_the_untouched_script_is_causal(probe: Probe, settings: dict[str, Any]) 
             "y = self.c_proj(y); return torch.cat([y[:, :-2], y[:, -2:-1] + y[:, -1:], y[:, -1:]], 1)",
             "from position 127 on changes the logits at position 126",
         ),
-        (RETURN, "return self.c_proj(y) + 1e-2 * x.mean(dim=0, keepdim=True)", "the other sequences of the batch"),
-        (RETURN, "return self.c_proj(F.batch_norm(y.mT, None, None, training=True).mT)", "the other sequences"),
+        (
+            RETURN,
+            "return self.c_proj(y) + 1e-2 * x.mean(dim=0, keepdim=True)",
+            "changing another sequence of the batch",
+        ),
+        (RETURN, "return self.c_proj(F.batch_norm(y.mT, None, None, training=True).mT)", "another sequence"),
     ],
     ids=["softmax", "evaluation only", "mean", "shift", "sum from the right", "last position", "batch", "batch norm"],
 )
