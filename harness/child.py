@@ -34,9 +34,18 @@ def prepare_child() -> None:
         install()
 
 
+def withhold_validation_text() -> None:
+    """Bar the module from which scoring makes the validation tokens of pydocs: training has no business in it.
+
+    It is a locked door and no wall: code that reads the file of the module finds the text all the same.
+    """
+    sys.modules["pydoc_data"] = None  # type: ignore[assignment]
+
+
 def main() -> None:
     """Run the script as __main__ with its own arguments."""
     prepare_child()
+    withhold_validation_text()
     sys.argv = sys.argv[1:]
     runpy.run_path(sys.argv[0], run_name="__main__")
 

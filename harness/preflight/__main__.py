@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.child import prepare_child
+from harness.child import prepare_child, withhold_validation_text
 from harness.files import write_atomically
 from harness.preflight.report import Report, Request
 
@@ -14,6 +14,7 @@ from harness.preflight.report import Report, Request
 def main() -> None:
     """Run the checks and write the report; whatever the agent's code raises becomes part of it."""
     prepare_child()
+    withhold_validation_text()
     from harness.preflight.builds import Builds, CheckFailed
 
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)

@@ -38,3 +38,11 @@ def test_fla_runs_on_a_cpu_only_where_the_device_is_one(tmp_path: Path) -> None:
     code = "import sys; print([type(finder).__name__ for finder in sys.meta_path][0], 'torch' in sys.modules)"
     assert run_script(tmp_path, code, LINBENCH_DEVICE="cpu").stdout == "FlaFinder False\n"
     assert "FlaFinder" not in run_script(tmp_path, code, LINBENCH_DEVICE="cuda").stdout
+
+
+def test_the_validation_text_of_pydocs_cannot_be_imported(tmp_path: Path) -> None:
+    """A script that asks for the module that scoring takes its text from is refused, by either name."""
+    for name in ("pydoc_data", "pydoc_data.topics"):
+        ended = run_script(tmp_path, f"import {name}")
+        assert ended.returncode == 1
+        assert "ModuleNotFoundError" in ended.stderr
