@@ -72,10 +72,12 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Held-out training text, for progress lines."""
     metrics_file: str = ""
     checkpoint_file: str = ""
+    config_sha256: str = ""
+    """Of what the run learns from, for whoever reads the file."""
 
 
-PATHS = ("train_files", "dev_files", "metrics_file", "checkpoint_file")
-"""The keys that say where, not what: they differ from machine to machine and stay out of the hash."""
+PATHS = ("train_files", "dev_files", "metrics_file", "checkpoint_file", "config_sha256")
+"""The keys that say where, not what, and the hash: they differ from machine to machine and stay out of the hash."""
 
 
 def without_paths(config: RunConfig) -> dict[str, Any]:

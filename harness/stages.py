@@ -18,7 +18,7 @@ from harness.files import write_atomically
 from harness.launch import Exit, python_module, run_child
 from harness.preflight import report as preflight_report
 from harness.profiles import Profile
-from harness.run_config import RunConfig
+from harness.run_config import RunConfig, config_sha256
 from harness.run_folder import RunFolder
 from harness.scoring import report as scoring_report
 from harness.watch import TrainingWatch
@@ -48,6 +48,7 @@ def write_run_config(folder: RunFolder, config: RunConfig, data: TrainingData) -
         dev_files=tuple(map(str, data.dev_files)),
         metrics_file=str(folder.metrics),
         checkpoint_file=str(folder.checkpoint),
+        config_sha256=config_sha256(config),
     )
     write_atomically(folder.run, msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n")
 

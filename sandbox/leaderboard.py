@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from harness.run_config import comparable
 from sandbox.errors import LedgerDamaged
 from sandbox.figures import ABSENT, day, metric_cells, metric_names, short
 from sandbox.published import Kind
@@ -89,7 +88,7 @@ def make_row(state: SessionState, test: int, submitted: str) -> Row:
 def _conditions_sha256(loaded: LoadedTask, config: dict[str, Any]) -> str:
     """Hash of all that two rows must share: a folder with a task's id but another script does not join its ranking."""
     regions = [(region.first, region.last, region.kind) for region in loaded.task.regions]
-    run = {key: value for key, value in comparable(config).items() if key != "seed"}
+    run = {key: value for key, value in config.items() if key != "seed"}
     conditions = (loaded.template, regions, loaded.task.overrides, run)
     return hashlib.sha256(msgspec.json.encode(conditions, order="sorted")).hexdigest()
 

@@ -18,7 +18,7 @@ from harness.data.validation import validation_tokens
 from harness.launch import exclusive
 from harness.metrics import parse_progress, read_evaluations
 from harness.profiles import Profile, load_profile, resolve
-from harness.run_config import RunConfig
+from harness.run_config import PATHS, RunConfig, config_sha256
 from harness.run_folder import RunFolder
 from harness.scoring.checkpoint import load_checkpoint
 from harness.stages import MissingReport
@@ -64,13 +64,13 @@ def lock(tmp_path: Path) -> Iterator[int]:
 
 
 def test_the_run_config_says_where_and_what(folder: Make, data: TrainingData) -> None:
-    """run.json is the resolved config with the data files and this folder's own files."""
+    """run.json is the resolved config and its hash, with the data files and this folder's own files."""
     run = folder()
     written = msgspec.json.decode(run.run.read_bytes(), type=RunConfig)
     assert written.train_files == tuple(map(str, data.train_files))
     assert (written.metrics_file, written.checkpoint_file) == (str(run.metrics), str(run.checkpoint))
-    changes = {key: getattr(CONFIG, key) for key in ("train_files", "dev_files", "metrics_file", "checkpoint_file")}
-    assert msgspec.structs.replace(written, **changes) == CONFIG
+    assert written.config_sha256 == config_sha256(CONFIG)
+    assert msgspec.structs.replace(written, **{key: getattr(CONFIG, key) for key in PATHS}) == CONFIG
 
 
 def test_check_train_and_score(folder: Make, lock: int, data: TrainingData) -> None:
@@ -151,6 +151,15 @@ def test_a_training_ends_at_the_limit_of_its_profile(folder: Make, lock: int) ->
     assert ended.timed_out
     assert fault is not None
     assert fault.reason == "timeout"
+
+
+def test_a_training_that_falls_silent_ends(folder: Make, lock: int) -> None:
+    """A process that hangs in the agent's code, as every rank does behind a stalled one, is ended as stalled."""
+    profile: Profile = msgspec.structs.replace(PROFILE, stall_minutes=0.15)
+    ended, fault = stages.run_training(folder("time.sleep(600)"), CONFIG, profile, lock, lambda line: None)
+    assert ended.timed_out
+    assert fault is not None
+    assert (fault.reason, fault.refunded) == ("stalled", False)
 
 
 def test_a_report_of_an_earlier_run_is_not_taken_for_this_ones(folder: Make, lock: int) -> None:
