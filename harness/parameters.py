@@ -16,6 +16,7 @@ import torch
 
 from harness.docstring_facts import PARAMETERS, read_facts
 from harness.fla_cpu import install
+from harness.script import define_script
 
 SIZES = ("block_size", "vocab_size", "n_layer", "n_head", "n_embd", "bias")
 """The keys of a run config that parameters depend on."""
@@ -42,13 +43,6 @@ def splice(template: str, region: str, first: int, last: int) -> str:
     """The template's text with lines first to last (1-based, inclusive) replaced by the region's."""
     lines = template.splitlines(keepends=True)
     return "".join([*lines[: first - 1], region, *lines[last:]])
-
-
-def define_script(text: str, name: str) -> ModuleType:
-    """The script's definitions, without running its training."""
-    module = ModuleType(name)
-    exec(compile(text, f"{name}.py", "exec"), module.__dict__)
-    return module
 
 
 def count_parameters(script: ModuleType, sizes: dict[str, Any]) -> int:

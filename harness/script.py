@@ -12,8 +12,13 @@ def load_script(source: Path) -> ModuleType:
 
     The text itself is compiled: an import would prefer a compiled file beside it, which a training could have planted.
     """
+    return define_script(source.read_bytes(), str(source))
+
+
+def define_script(text: str | bytes, file: str) -> ModuleType:
+    """The module that a script's text defines; tracebacks name `file`."""
     module = ModuleType(MODULE)
-    module.__file__ = str(source)
+    module.__file__ = file
     sys.modules[MODULE] = module  # dataclasses and pickling look a class's module up by name
-    exec(compile(source.read_bytes(), str(source), "exec", dont_inherit=True), module.__dict__)
+    exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
     return module

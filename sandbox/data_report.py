@@ -1,11 +1,9 @@
 """What `linbench data` answers, and the progress of a preparation on stderr."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,10 +15,8 @@ from harness.data.progress import Progress
 from harness.data.root import data_root
 from sandbox.errors import UsageError
 from sandbox.figures import short
+from sandbox.progress_line import ProgressLine
 from sandbox.report import Block, Facts, Heading, Paragraph, Report, Table
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
 
 PLAIN_SECONDS = 5.0
 """Between two plain progress lines."""
@@ -54,8 +50,8 @@ def _row(row: CatalogRow) -> tuple[str, ...]:
 
 def prepare_data(name: str, source: list[Path] | None, tokenizer: str | None, processes: int | None) -> Report:
     """Prepare a data set and describe it. Raises UsageError, in harness.data's own words."""
-    with _explained(), _Shown(name) as shown:
-        manifest = prepare(name, source, tokenizer, processes, shown.take)
+    with _explained(), ProgressLine(name, PLAIN_SECONDS) as line:
+        manifest = prepare(name, source, tokenizer, processes, lambda progress: _show(line, progress))
     splits = manifest.splits.items()
     rows = tuple((split, f"{found.documents:,}", f"{found.tokens:,}", str(len(found.files))) for split, found in splits)
     blocks = (
@@ -80,42 +76,9 @@ def _explained() -> Iterator[None]:
         raise UsageError(error.message, run=error.run or "linbench data list") from error
 
 
-class _Shown:
-    """A preparation's progress on stderr: a bar on a terminal, a plain line every few seconds in a pipe."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.shown = self.began = time.monotonic()
-        self._bar: Bar | None = None
-
-    def __enter__(self) -> "_Shown":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn
-
-            columns = (
-                TextColumn(self.name, markup=False),
-                BarColumn(),
-                TextColumn("{task.fields[line]}", markup=False),
-            )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.add_task(self.name, total=None, line="starting")
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def take(self, progress: Progress) -> None:
-        """Show a report: at once on a terminal, in a pipe when the last one is some time ago."""
-        now = time.monotonic()
-        speed = f"{progress.tokens / max(now - self.began, 1e-9):,.0f} tokens/s"
-        line = f"{progress.stage}, {progress.documents:,} documents, {progress.tokens:,} tokens, {speed}"
-        if self._bar is not None:
-            total = None if progress.fraction is None else 1.0
-            self._bar.update(self._bar.task_ids[0], total=total, completed=progress.fraction or 0.0, line=line)
-        elif now - self.shown >= PLAIN_SECONDS:
-            self.shown = now
-            share = "" if progress.fraction is None else f"{progress.fraction:.0%} of "
-            print(f"{self.name}: {share}{line}", file=sys.stderr, flush=True)
+def _show(line: ProgressLine, progress: Progress) -> None:
+    """Put a preparation's report into a line."""
+    speed = f"{progress.tokens / max(time.monotonic() - line.began, 1e-9):,.0f} tokens/s"
+    share = "" if progress.fraction is None else f"{progress.fraction:.0%} of "
+    counts = f"{progress.documents:,} documents, {progress.tokens:,} tokens"
+    line.show(f"{share}{progress.stage}, {counts}, {speed}", progress.fraction)

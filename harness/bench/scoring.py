@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import torch
 
+from harness.precision import autocast
 from harness.profiles import load_profile, resolve
 from harness.scoring.passages import Passage, score_passages
 from harness.script import load_script
@@ -62,7 +63,7 @@ def main() -> None:
 
     @torch.no_grad()
     def forward() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"):
+        with autocast(device, config.dtype):
             model(windows_BT)
 
     bare = windows_BT.numel() / best_seconds(forward, device)

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from harness.preflight.causal import NotCausal, check_causality
+from harness.precision import autocast
+from harness.preflight.causal import BATCH, NotCausal, check_causality
 from harness.preflight.report import Check
 from harness.scoring.loss import validation_loss
 from harness.script import load_script
-
-BATCH = 2
 
 
 class CheckFailed(Exception):
@@ -97,7 +96,7 @@ class Builds:
         attentions = [(number, block.attn) for number, block in enumerate(model.blocks) if hasattr(block, "attn")]
         stream = (BATCH, settings.block_size, settings.n_embd)
         hooks = [attention.register_forward_hook(_require_shape(number, stream)) for number, attention in attentions]
-        with autocast(settings):
+        with autocast(settings.device, settings.dtype):
             logits, loss = model(tokens_BT[:, :-1], tokens_BT[:, 1:])
         for hook in hooks:
             hook.remove()
@@ -128,7 +127,7 @@ class Builds:
         betas = (settings.beta1, settings.beta2)
         device = torch.device(settings.device).type
         model.configure_optimizers(settings.weight_decay, 1e-3, betas, device).step()
-        with torch.no_grad(), autocast(settings):
+        with torch.no_grad(), autocast(settings.device, settings.dtype):
             after = float(model(tokens_BT[:, :-1], tokens_BT[:, 1:])[1])
         if not math.isfinite(after):
             raise CheckFailed(f"after one optimizer step the loss is {after}")
@@ -138,7 +137,7 @@ class Builds:
         other = script.build_model(settings).to(settings.device)
         other.load_state_dict(model.state_dict())
         model.eval(), other.eval()
-        with torch.no_grad(), autocast(settings):
+        with torch.no_grad(), autocast(settings.device, settings.dtype):
             ours, theirs = (each(tokens_BT[:, :-1])[0].float() for each in (model, other))
         if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3):
             gap = (ours - theirs).abs().max().item()
@@ -159,12 +158,6 @@ def _require_shape(number: int, expected: tuple[int, ...]) -> Callable[[Any, Any
             )
 
     return check
-
-
-def autocast(settings: Any) -> torch.autocast:
-    """The training script's precision."""
-    device = torch.device(settings.device).type
-    return torch.autocast(device, torch.bfloat16, enabled=settings.dtype == "bfloat16")
 
 
 def count(model: Any) -> int:

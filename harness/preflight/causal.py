@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from harness.precision import autocast
+
 POSITIONS = (1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127)
 """Tokens are changed from each of these on, and from the last one on."""
 
@@ -69,7 +71,6 @@ def _largest(change_BTV: torch.Tensor) -> tuple[float, int]:
 @torch.no_grad()
 def _logits(model: Any, settings: Any, tokens_BT: torch.Tensor) -> torch.Tensor:
     torch.manual_seed(0)  # dropout, where there is any, drops the same
-    device = torch.device(settings.device).type
-    with torch.autocast(device, torch.bfloat16, enabled=settings.dtype == "bfloat16"):
+    with autocast(settings.device, settings.dtype):
         logits: torch.Tensor = model(tokens_BT)[0]
     return logits.float()

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from harness.precision import autocast
+
 
 class NotScorable(Exception):
     """The model's logits are not what a language model gives."""
@@ -43,11 +45,11 @@ def validation_loss(
 ) -> ValidationLoss:
     """Score `model(idx) -> (logits, None)` on (N,) tokens. Raises NotScorable for logits that are NaN or misshapen."""
     chosen = windows(tokens, block_size, most)
-    total, kind = 0.0, torch.device(device).type
+    total = 0.0
     model.eval()
     for first in range(0, len(chosen), batch_size):
         batch = torch.from_numpy(chosen[first : first + batch_size].astype(np.int64)).to(device)
-        with torch.autocast(kind, torch.bfloat16, enabled=dtype == "bfloat16"):
+        with autocast(device, dtype):
             logits_BTV = model(batch[:, :-1])[0]
         total += _summed_loss(logits_BTV, batch[:, 1:])
     predicted = len(chosen) * block_size

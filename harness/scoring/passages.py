@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from harness.precision import autocast
 from harness.scoring.loss import NotScorable
 
 _SHORTEST = 32
@@ -92,7 +93,7 @@ def score_passages(
 
 def next_logits(model: Any, tokens_BT: torch.Tensor, dtype: str) -> torch.Tensor:
     """The model's logits (B, T, V), in the precision of training. Raises NotScorable for another shape."""
-    with torch.autocast(tokens_BT.device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+    with autocast(tokens_BT.device.type, dtype):
         logits_BTV: torch.Tensor = model(tokens_BT)[0]
     if logits_BTV.shape[:2] != tokens_BT.shape:
         raise NotScorable(f"the logits have the shape {tuple(logits_BTV.shape)} for tokens {tuple(tokens_BT.shape)}")

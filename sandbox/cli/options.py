@@ -31,21 +31,25 @@ DEFAULT_TASK = "llm-pretrain-linear-attention"
 
 
 def find_session(name: str | None, *, or_closed: bool = False) -> "Session":
-    """The session that a command is about. Raises UsageError when there is none.
-
-    Where newer ones are closed, stderr says which one it is: a blind repetition would go on in it unawares.
-    """
-    from sandbox.discovery import SESSION_VARIABLE, find, list_sessions
+    """The session that a command is about. Raises UsageError when there is none."""
+    from sandbox.discovery import find
     from sandbox.paths import runs_dir
 
     session = find(name, runs_dir(), or_closed=or_closed)
-    if not name and not os.environ.get(SESSION_VARIABLE):
-        newest = list_sessions(runs_dir())[0]
-        if newest.name != session.name:
-            typer.echo(
-                f"linbench: session {session.name} is meant; {newest.name}, which is newer, is closed.", err=True
-            )
+    _say_which(session, name)
     return session
+
+
+def _say_which(session: "Session", name: str | None) -> None:
+    """Where newer ones are closed, name the session: a blind repetition would go on in it unawares."""
+    from sandbox.discovery import SESSION_VARIABLE, list_sessions
+    from sandbox.paths import runs_dir
+
+    if name or os.environ.get(SESSION_VARIABLE):
+        return
+    newest = list_sessions(runs_dir())[0]
+    if newest.name != session.name:
+        typer.echo(f"linbench: session {session.name} is meant; {newest.name}, which is newer, is closed.", err=True)
 
 
 def open_session(name: str | None) -> "Session":
@@ -54,9 +58,10 @@ def open_session(name: str | None) -> "Session":
     from sandbox.paths import runs_dir
 
     session, created = find_or_create(name, runs_dir(), lambda: create_session(DEFAULT_TASK))
-    if not created:
-        return find_session(session.name if name else None)
-    typer.echo(f"linbench: opened session {session.name} on the task {DEFAULT_TASK}.", err=True)
+    if created:
+        typer.echo(f"linbench: opened session {session.name} on the task {DEFAULT_TASK}.", err=True)
+    else:
+        _say_which(session, name)
     return session
 
 

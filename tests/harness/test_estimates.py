@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from harness import estimates
-from harness.parameters import SIZES, count_parameters, define_script
+from harness.parameters import SIZES, count_parameters
 from harness.profiles import load_profile, profile_names, resolve
 from harness.run_config import RunConfig
+from harness.script import define_script
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "custom_pretrain.py"
 SCRIPT = define_script(TEMPLATE.read_text(encoding="utf-8"), "custom_pretrain_estimated")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.parameters import count_parameters, define_script, format_table, splice
+from harness.parameters import count_parameters, format_table, splice
+from harness.script import define_script
 
 ROOT = Path(__file__).parents[2]
 # where sharing heads, or a gate, is the published method: see the files' own reasons

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from harness.parameters import define_script, splice
+from harness.parameters import splice
+from harness.script import define_script
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 KEYS = sorted(path.stem for path in (TEMPLATES / "attention").glob("*.py"))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from harness.parameters import define_script, splice
+from harness.parameters import splice
+from harness.script import define_script
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 KEYS = ("bigram_hash", "untied", "value_embed")
