@@ -63,7 +63,7 @@ def _differences(state: SessionState, a: TestState, b: TestState) -> dict[str, f
 def _table(state: SessionState, a: TestState, b: TestState) -> Table:
     columns = ("", f"test {a.number}", f"test {b.number}" if b is not a else f"test {b.number} again", "difference")
     left, right = visible_metrics(state, a), visible_metrics(state, b)
-    rows = [("status", a.status, b.status, ""), ("profile", a.profile, b.profile, "")]
+    rows = [("status", _status(a), _status(b), ""), ("profile", a.profile, b.profile, "")]
     differences = _differences(state, a, b)
     for name in dict.fromkeys([*left, *right]):
         cells = [number(metrics[name]) if name in metrics else ABSENT for metrics in (left, right)]
@@ -72,6 +72,10 @@ def _table(state: SessionState, a: TestState, b: TestState) -> Table:
         cells = [_fact(test, name) for test in (a, b)]
         rows.append((name.replace("_", " "), cells[0], cells[1], ""))
     return Table(columns, tuple(rows), frozenset(columns[1:3]))
+
+
+def _status(test: TestState) -> str:
+    return f"{test.status} ({test.reason})" if test.status == "invalid" else test.status
 
 
 def _measured(*tests: TestState) -> list[str]:

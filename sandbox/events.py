@@ -94,15 +94,19 @@ class Commit(_Event, frozen=True):
     """A test ended with the agent's own result, good or bad."""
 
     test: int
-    status: Literal["done", "failed"]
+    status: Literal["done", "failed", "invalid"]
+    """invalid: it was trained and scored, and its figures prove nothing."""
     reason: str | None
-    """Why it failed; None when it is done."""
+    """Why it failed or is invalid; None when it is done."""
     metrics: dict[str, float]
+    """Of a test that is done; nothing else can be ranked or submitted."""
     facts: dict[str, Any]
     """What was measured on the side: hash of the data, seconds, tokens/s, parameters."""
 
     def __post_init__(self) -> None:
         _require_finite(self.metrics)
+        if self.status == "invalid" and self.metrics:
+            raise ValueError("an invalid test has no metrics")
 
 
 class Score(_Event, frozen=True):

@@ -191,8 +191,9 @@ def _submit(state: SessionState, event: Submit) -> SessionState:
     _require_no_open_test(state)
     test = _find_test(state, event.test)
     if test.status != "done":
+        why = f" ({test.reason})" if test.reason else ""
         raise UsageError(
-            f"Test {test.number} is {test.status} and cannot be submitted. {_submittable(state)}", run=_next(state)
+            f"Test {test.number} is {test.status}{why} and cannot be submitted. {_submittable(state)}", run=_next(state)
         )
     measured = _with_test(state, _measured(test, event.metrics))
     return replace(measured, submitted=test.number, row=event.row)

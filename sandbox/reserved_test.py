@@ -22,6 +22,7 @@ from harness.machine import gpu_names
 from harness.metrics import read_evaluations
 from harness.preflight.report import Report as PreflightReport
 from harness.run_config import halve_micro_batch
+from harness.scoring.report import Invalid
 from harness.scoring.report import Report as ScoringReport
 from sandbox.conditions import Conditions, as_it_ran
 from sandbox.document import Document, split_lines
@@ -96,6 +97,8 @@ class ReservedTest:
             if not fault.refunded and missing.ended.returncode != 0:  # only the script itself ends it with 0
                 fault = Fault("evaluation_not_started", f"the scoring process failed: {fault.message}")
             self._end_badly(fault, training, None, missing.ended.tail)
+        if score.error is not None and score.invalid is not None:
+            self._end_invalid(score.invalid, score.error, training, score)
         if score.error is not None:
             message = f"the trained model could not be scored: {score.error}"
             self._end_badly(Fault("error", message), training, score, score.traceback)
@@ -142,6 +145,17 @@ class ReservedTest:
             "\n".join(filter(None, [failed, traceback, left])),
             run=edit_command(self.state.document, line) if line else f"linbench runs {self.test.number}",
             line=line,
+        )
+
+    def _end_invalid(self, reason: Invalid, message: str, training: Exit, score: ScoringReport | None) -> NoReturn:
+        """Keep the test and what was measured, where nothing ranks it; it is spent."""
+        void = {"void_metrics": score.metrics} if score is not None and score.metrics else {}
+        facts = {**self._facts(training, score), **void, "message": message}
+        self._commit("invalid", reason, {}, facts)
+        left = f"The test is spent; {self.state.budget_left} of {self.state.start.tests} test(s) left."
+        raise RunFailed(
+            f"Test {self.test.number} is invalid ({reason}): {message}.\n{left}",
+            run=edit_command(self.state.document, None),
         )
 
     def _refund(self, fault: Fault) -> NoReturn:

@@ -29,7 +29,7 @@ class TestState:
     __test__: ClassVar[bool] = False  # pytest takes classes of this name for its own
 
     number: int
-    status: Literal["reserved", "done", "failed", "refunded"]
+    status: Literal["reserved", "done", "failed", "invalid", "refunded"]
     revision: int
     source: str
     """The script's text when the test was reserved."""
@@ -51,7 +51,7 @@ class TestState:
     metrics: dict[str, float] | None = None
     facts: dict[str, Any] | None = None
     reason: str | None = None
-    """Why it failed or was refunded."""
+    """Why it failed, is invalid or was refunded."""
     detail: str = ""
     resumable: bool = False
     """Whether a refunded test can go on from a checkpoint."""

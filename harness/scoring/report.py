@@ -1,5 +1,7 @@
 """What a scoring is asked and what it answers. Torch-free: the parent reads it."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -19,6 +21,18 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Validation windows that are scored; None means all."""
 
 
+Invalid = Literal[
+    "logits_not_finite",
+    "logits_misshapen",
+    "non_deterministic",
+    "not_causal",
+    "below_floor",
+    "source_changed",
+    "foreign_result",
+]
+"""Why the figures of a model that was trained and scored prove nothing."""
+
+
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What was measured."""
 
@@ -34,6 +48,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The checkpoint's optimizer step."""
     error: str | None = None
     """Why the model itself could not be loaded or its validation loss not be computed; None when they could."""
+    invalid: Invalid | None = None
+    """The kind of `error`, where the model could be scored and its figures prove nothing."""
     traceback: str = ""
     seconds: float = 0.0
     """Wall time, taken in the parent."""

@@ -249,3 +249,16 @@ def test_a_measured_metric_is_no_longer_missing() -> None:
     assert (test.metrics, test.facts) == ({"accuracy": 0.5, "loss": 2.5}, {"not_measured": {"secret": "no data"}})
     final = state_after(*scored, Submit(1, {}, {"secret": 0.25})).tests[1]
     assert (final.metrics, final.facts) == ({"accuracy": 0.5, "loss": 2.5, "secret": 0.25}, {})
+
+
+def test_an_invalid_test_is_kept_spent_and_cannot_be_submitted() -> None:
+    """It has its reason and no metrics, costs the budget, and a submission says why not and what to run next."""
+    void = Commit(1, "invalid", "not_causal", {}, {"message": "it looks ahead"})
+    state = state_after(reserve(1), void)
+    assert (state.tests[1].status, state.tests[1].reason, state.budget_left) == ("invalid", "not_causal", 2)
+    error = refusal(reserve(1), void, Submit(1, {}))
+    assert ("Test 1 is invalid (not_causal)" in error.message, error.run) == (True, "linbench test")
+    error = refusal(reserve(1), void, reserve(2), Commit(2, "done", **DONE), Submit(1, {}))
+    assert error.run == "linbench submit 2"
+    with pytest.raises(ValueError, match="no metrics"):
+        Commit(1, "invalid", "below_floor", {"val_loss": 0.01}, {})

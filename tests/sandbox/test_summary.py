@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.metrics import Evaluation
+from sandbox.comparison import compare_report
 from sandbox.errors import UsageError
 from sandbox.events import Commit, Edit, Event, Refund, Submit
 from sandbox.state import SessionState
@@ -103,6 +104,23 @@ def test_failed_run_shows_why_and_where(play: Play, run_test: RunTest) -> None:
     assert f"error: name 'y' is not defined\n\n{traceback}" in report.text()
     assert report.text().count("not defined") == 1
     assert report.data["facts"] == facts
+
+
+def test_an_invalid_run_shows_why_wherever_it_is_listed(play: Play, run_test: RunTest) -> None:
+    """Status, runs and compare name an invalid test and its reason; its void figures are a fact and no score."""
+    *begun, _ = run_test(1, "a = 2\n", None)
+    facts = {"message": "it looks ahead", "void_metrics": {"val_loss": 0.01}}
+    state = play(*begun, Commit(1, "invalid", "not_causal", {}, facts))
+    shown = run_report(state, 1).text()
+    assert "invalid" in shown.splitlines()[0]
+    assert "not_causal: it looks ahead" in shown
+    assert "val_loss: 0.01" in shown
+    assert ["1", "invalid", "smoke", "1", "not_causal"] in [
+        line.split() for line in status_report(state).text().splitlines()
+    ]
+    assert "invalid (not_causal)" in compare_report(state, 1, 1).text()
+    assert status_report(state).data["tests"][0]["metrics"] == {}
+    assert next_commands(state)[0] == "linbench test"
 
 
 def test_refunded_run_shows_what_the_machine_did(play: Play, run_test: RunTest) -> None:
