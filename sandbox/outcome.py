@@ -1,7 +1,7 @@
 """What a finished run comes to, as pure data: the facts beside its score, and result.json."""
 
 import hashlib
-import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ def facts_of(
     score: ScoringReport | None,
     checkpoint_sha256: str | None,
     gpus: list[str],
+    receipt: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What was measured beside the score. Times are the parent's; speed and losses are the script's own word."""
+    """What was measured beside the score, and by what. Times are the parent's; speed and losses are the script's word."""
     last = evaluations[-1] if evaluations else None
     speeds = sorted(evaluation.tokens_per_second for evaluation in evaluations)
     speed = speeds[len(speeds) // 2] if speeds else None
@@ -54,7 +55,7 @@ def facts_of(
         "checkpoint_sha256": checkpoint_sha256,
         "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
         "linbench": __version__,
-        "python": platform.python_version(),
+        **receipt,
     }
     return {key: value for key, value in found.items() if value is not None}
 
@@ -75,6 +76,7 @@ def result_json(
         "reason": reason,
         "profile": test.profile,
         "seed": test.seed,
+        "resumes": test.resumes,
         "metrics": {metric_name(name, test.profile): value for name, value in metrics.items()},
         "source_sha256": test.source_sha256,
         "config_sha256": test.config_sha256,

@@ -32,6 +32,7 @@ from sandbox.figures import hidden_metrics
 from sandbox.locks import cannot_write
 from sandbox.outcome import facts_of, result_json, sha256_of
 from sandbox.progress import TrainingProgress
+from sandbox.receipts import receipt
 from sandbox.session import Session
 from sandbox.state import TestState
 
@@ -179,6 +180,7 @@ class ReservedTest:
             score,
             self.checkpoint_sha256,
             gpu_names()[: self.conditions.placement.gpus] * self.conditions.placement.nodes,
+            receipt(self.conditions.config.device),
         )
 
     def _hash_checkpoint(self) -> str | None:

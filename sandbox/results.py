@@ -20,7 +20,7 @@ def leaderboard_of(task: str, submitted: SessionState | None = None) -> Report:
         return report
     session, number = submitted.start.session, submitted.submitted
     head = Heading(f"OK: test {number} of {session} is final; the session is closed.")
-    after = Paragraph(f"next: linbench verify --session {session}\n      linbench start")
+    after = Paragraph(f"next: linbench verify {session}\n      linbench start")
     data = {**report.data, "submitted": {"session": session, "test": number, "row": submitted.row}}
     return Report(data, (head, *report.blocks, after))
 

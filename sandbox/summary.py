@@ -204,7 +204,12 @@ def _run_facts(test: TestState, facts: dict[str, Any]) -> list[tuple[str, str]]:
     ended = day(test.ended) if test.ended else ABSENT
     return [
         ("profile", f"{test.profile}, seed {test.seed}, revision {test.revision}"),
-        ("ran", f"{day(test.began)} to {ended}"),
+        ("ran", f"{day(test.began)} to {ended}{_resumed(test)}"),
         *((name.removesuffix("_bytes").replace("_", " "), fact(name, value)) for name, value in measured),
         ("sha256", ", ".join(f"{name.removesuffix('_sha256')} {short(value)}" for name, value in hashes.items())),
     ]
+
+
+def _resumed(test: TestState) -> str:
+    """A script that behaves differently each time it is resumed would show here."""
+    return f", resumed {test.resumes} time(s)" if test.resumes else ""

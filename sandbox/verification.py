@@ -1,10 +1,18 @@
-"""`linbench verify`: does the ledger hold, are source and checkpoint those of the run, do they score the same?"""
+"""`linbench verify`: take every hash of a result again, score its checkpoint again, and say line by line what holds."""
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import msgspec
+
+from harness.metrics import metric_name
+from sandbox.conditions import conditions_of, open_data
 from sandbox.errors import MachineFault, RunFailed
 from sandbox.figures import best_test, number
 from sandbox.outcome import sha256_of
+from sandbox.receipts import environment_difference, harness_difference
 from sandbox.report import Facts, Heading, Report
 from sandbox.rescoring import rescore
 from sandbox.session import Session
@@ -14,50 +22,122 @@ TOLERANCE = {"cpu": 1e-4, "cuda": 5e-3}
 """Nats a token by which two scorings of one checkpoint may differ: kernels may choose another order of sums."""
 
 
-def verify_session(session: Session) -> Report:
-    """Check the chain, then the submitted test's (else the best test's) source, checkpoint and score.
+class Finding(NamedTuple):
+    """One line of the reply."""
 
-    Raises LedgerDamaged for a broken chain, RunFailed for a source, checkpoint or score that is not the recorded one.
+    what: str
+    verdict: Literal["holds", "differs", "recorded", "not recorded"]
+    detail: str
+    fault: Literal["none", "session", "machine"] = "none"
+    """Whose it is that the line does not hold; "none" also for another harness or environment, which only explains."""
+
+
+def verify_session(session: Session) -> Report:
+    """Check the chain, then all that the submitted test's (else the best test's) result was made of.
+
+    Raises LedgerDamaged for a broken chain, RunFailed where a file or the score is not the recorded one, MachineFault
+    where this machine lacks what the result was made of.
     """
     state = session.read()
-    facts = [("ledger", f"{state.seq} events, the chain holds")]
+    findings = [Finding("ledger", "holds", f"{state.seq} events, each follows the one before")]
     test = state.tests[state.submitted] if state.submitted is not None else best_test(state)
     if test is None:
-        facts.append(("score", "no test is done yet"))
+        findings.append(Finding("score", "not recorded", "no test is done yet"))
     else:
-        facts += _verify_test(session, state, test)
-    data = {"session": state.start.session, "events": state.seq, "verified": dict(facts)}
-    return Report(data, (Heading(f"OK: session {state.start.session} is what its ledger says."), Facts(tuple(facts))))
+        findings += _verify_test(session, state, test)
+    lines = tuple((finding.what, f"{finding.verdict}: {finding.detail}") for finding in findings)
+    _raise_what_fails(state, test, findings, lines)
+    verified = {finding.what: {"verdict": finding.verdict, "detail": finding.detail} for finding in findings}
+    data = {"session": state.start.session, "events": state.seq, "verified": verified}
+    return Report(data, (Heading(f"OK: session {state.start.session} is what its ledger says."), Facts(lines)))
 
 
-def _verify_test(session: Session, state: SessionState, test: TestState) -> list[tuple[str, str]]:
-    folder = session.folder.test(test.number)
+def _raise_what_fails(
+    state: SessionState, test: TestState | None, findings: list[Finding], lines: tuple[tuple[str, str], ...]
+) -> None:
+    faults = {finding.fault for finding in findings} - {"none"}
+    if not faults:
+        return
+    assert test is not None
+    table = Report({}, (Facts(lines),)).text().rstrip("\n")
+    run = f"linbench runs {test.number} --session {state.start.session}"
+    if "session" in faults:
+        raise RunFailed(f"session {state.start.session} is not what its ledger says.\n\n{table}", run=run)
+    raise MachineFault(f"session {state.start.session} cannot be verified on this machine.\n\n{table}", run=run)
+
+
+def _verify_test(session: Session, state: SessionState, test: TestState) -> list[Finding]:
+    folder, facts = session.folder.test(test.number), test.facts or {}
     if not folder.source.is_file() or not folder.checkpoint.is_file():
         raise MachineFault(f"{folder.root} has lost its source or its checkpoint.", run=f"linbench runs {test.number}")
-    _require_hash(test, "tested source", folder.source, test.source_sha256)
-    checkpoint_sha256 = (test.facts or {}).get("checkpoint_sha256")
-    if checkpoint_sha256 is not None:  # a change may leave the score as it was
-        _require_hash(test, "scored checkpoint", folder.checkpoint, checkpoint_sha256)
-    recorded = (test.metrics or {})["val_loss"]
-    again = rescore(session, test, ("val_loss",), "linbench verify").metrics["val_loss"]
-    allowed = TOLERANCE[test.config["device"]]
-    if not abs(again - recorded) <= allowed:  # nan is no agreement
-        raise RunFailed(
-            f"Test {test.number} scores {number(again)} again, but the ledger says {number(recorded)} "
-            f"(they may differ by {allowed:g}).",
-            run=f"linbench runs {test.number}",
-        )
-    return [
-        ("source", f"test {test.number}, sha256 {test.source_sha256}"),
-        ("checkpoint", f"sha256 {checkpoint_sha256}" if checkpoint_sha256 else "its hash was not recorded"),
-        ("val_loss", f"{number(again)} again, {number(recorded)} recorded, within {allowed:g}"),
+    template = hashlib.sha256(state.task.template.encode()).hexdigest()
+    findings = [
+        _hash(f"source of test {test.number}", sha256_of(folder.source), test.source_sha256),
+        _hash("template", template, facts.get("template_sha256")),
+        _result(folder.result, test),
+        _explained("harness", harness_difference(facts) if "harness_sha256" in facts else None, facts),
+        _explained("environment", _environment(test, facts), facts),
+        _isolation(facts),
+        _hash("data", open_data(conditions_of(test)).sha256, facts.get("data_sha256"), "machine"),
+        _hash("checkpoint", sha256_of(folder.checkpoint), facts.get("checkpoint_sha256")),
     ]
+    if all(finding.fault == "none" for finding in findings):  # what is not the tested model is not run
+        findings += _score(session, test, facts)
+    return findings
 
 
-def _require_hash(test: TestState, what: str, file: Path, recorded: str) -> None:
-    found = sha256_of(file)
-    if found != recorded:
-        raise RunFailed(
-            f"{file} is not the {what}: its sha256 is {found}, the ledger says {recorded}.",
-            run=f"linbench runs {test.number}",
-        )
+def _hash(what: str, found: str, recorded: str | None, fault: Literal["session", "machine"] = "session") -> Finding:
+    if recorded is None:
+        return Finding(what, "not recorded", f"sha256 {found} here")
+    if found == recorded:
+        return Finding(what, "holds", f"sha256 {found}")
+    return Finding(what, "differs", f"sha256 {found} here, {recorded} in the ledger", fault)
+
+
+def _explained(what: str, difference: str | None, facts: dict[str, Any]) -> Finding:
+    """A line on what may explain another score, and is no fault of the session."""
+    recorded = facts.get(f"{what}_sha256")
+    if recorded is None:
+        return Finding(what, "not recorded", "the result is of an earlier version of linbench")
+    if difference is None:
+        return Finding(what, "holds", f"sha256 {recorded}")
+    return Finding(what, "differs", difference)
+
+
+def _environment(test: TestState, facts: dict[str, Any]) -> str | None:
+    return environment_difference(facts, test.config["device"]) if "environment_sha256" in facts else None
+
+
+def _isolation(facts: dict[str, Any]) -> Finding:
+    if "isolation" not in facts:
+        return Finding("isolation", "not recorded", "how the agent's code was kept apart is not known")
+    return Finding("isolation", "recorded", str(facts["isolation"]))
+
+
+def _result(file: Path, test: TestState) -> Finding:
+    """Whether result.json says what the ledger says; metrics that were measured later are in the ledger alone."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        measured = msgspec.convert(found.get("metrics"), dict[str, float])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Finding("result.json", "differs", f"it cannot be read: {error}", "session")
+    facts = {name: value for name, value in (test.facts or {}).items() if name != "not_measured"}
+    hashes = {"source_sha256": test.source_sha256, "config_sha256": test.config_sha256}
+    expected = {"test": test.number, "status": test.status, **hashes, **facts}
+    metrics = {metric_name(name, test.profile): value for name, value in (test.metrics or {}).items()}
+    wrong = [name for name, value in expected.items() if found.get(name) != value]
+    wrong += [name for name, value in measured.items() if metrics.get(name) != value]
+    if wrong:
+        return Finding("result.json", "differs", f"the ledger has other values of {', '.join(wrong)}", "session")
+    return Finding("result.json", "holds", "it says what the ledger says")
+
+
+def _score(session: Session, test: TestState, facts: dict[str, Any]) -> Iterator[Finding]:
+    recorded = (test.metrics or {})["val_loss"]
+    report = rescore(session, test, ("val_loss",), "linbench verify")
+    if "validation_sha256" in facts:
+        yield _hash("validation tokens", report.tokens_sha256, facts["validation_sha256"], "machine")
+    again, allowed = report.metrics["val_loss"], TOLERANCE[test.config["device"]]
+    detail = f"{number(again)} again, {number(recorded)} in the ledger; they may differ by {allowed:g}"
+    holds = abs(again - recorded) <= allowed  # nan is no agreement
+    yield Finding("val_loss", "holds", detail) if holds else Finding("val_loss", "differs", detail, "session")

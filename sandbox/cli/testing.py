@@ -1,5 +1,6 @@
 """`linbench check`, `test`, `submit`, `verify`, `score` and `sample`: running the script, and making a run final."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,11 +84,17 @@ def submit(
     reply(leaderboard_of(state.task.task.id, submitted=state), as_json)
 
 
-def verify(session: SessionOption = None, as_json: JsonOption = False) -> None:
-    """Check the ledger's chain and the submitted source, and score the submitted checkpoint again."""
+def verify(
+    name: Annotated[str | None, typer.Argument(metavar="SESSION", help="As --session.")] = None,
+    session: SessionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take every hash of the final (else the best) test again, score its checkpoint again, and say what holds."""
     from sandbox.verification import verify_session
 
-    reply(verify_session(find_session(session, or_closed=True)), as_json)
+    if name and session:
+        raise UsageError("Give the session once.", run=f"linbench verify {shlex.quote(name)}")
+    reply(verify_session(find_session(name or session, or_closed=True)), as_json)
 
 
 TestNumber = Annotated[int, typer.Argument(help="Number of a finished test.")]

@@ -14,6 +14,7 @@ from sandbox.state import TestState
 
 CONFIG = resolve(load_profile("smoke"), seed=42, device="cpu")
 DATA = TrainingData("pydocs", "d" * 64, 256, (), ())
+RECEIPT = {"harness_sha256": "f" * 64}
 ENDED = Exit(0, False, 12.5, "")
 
 
@@ -27,13 +28,14 @@ def test_facts_are_the_last_evaluation_the_median_speed_and_the_parents_times(tm
     checkpoint.write_bytes(b"weights")
     lines = [evaluation(10, 900.0), evaluation(20, 1000.0), evaluation(30, 100.0)]
     score = Report(metrics={"val_loss": 5.0}, errors={"piqa": "no data"}, tokens=7, tokens_sha256="e" * 64, seconds=2.5)
-    facts = facts_of(CONFIG, DATA, "template", 820352, ENDED, 1.5, lines, score, sha256_of(checkpoint), [])
+    facts = facts_of(CONFIG, DATA, "template", 820352, ENDED, 1.5, lines, score, sha256_of(checkpoint), [], RECEIPT)
     assert (facts["steps"], facts["tokens"], facts["tokens_per_second"]) == (30, 30720, 900.0)
     assert (facts["startup_seconds"], facts["train_seconds"], facts["score_seconds"]) == (1.5, 12.5, 2.5)
     assert facts["not_measured"] == {"piqa": "no data"}
     assert facts["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert "peak_memory_bytes" not in facts
-    failed = facts_of(CONFIG, DATA, "template", None, ENDED, None, [], None, None, [])
+    assert facts["harness_sha256"] == "f" * 64
+    failed = facts_of(CONFIG, DATA, "template", None, ENDED, None, [], None, None, [], RECEIPT)
     assert (failed["steps"], failed["tokens"]) == (0, 0)
     assert not {"parameters", "tokens_per_second", "score_seconds", "checkpoint_sha256", "not_measured"} & set(failed)
 

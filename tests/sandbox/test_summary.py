@@ -8,7 +8,7 @@ import pytest
 from harness.metrics import Evaluation
 from sandbox.comparison import compare_report
 from sandbox.errors import UsageError
-from sandbox.events import Commit, Edit, Event, Refund, Submit
+from sandbox.events import Commit, Edit, Event, Refund, Resume, Submit
 from sandbox.state import SessionState
 from sandbox.summary import next_commands, run_report, status_report
 
@@ -46,6 +46,13 @@ def test_refunded_test_is_offered_again(play: Play, run_test: RunTest) -> None:
     later = next_commands(play(*stopped, *run_test(2, "a = 3\n", SCORES)))
     assert later[-2:] == ["linbench test --resume", "linbench submit 2"]
     assert status_report(state).data["budget"] == {"tests": 3, "left": 3, "refunded": 1}
+
+
+def test_a_run_says_how_often_it_was_resumed(play: Play, run_test: RunTest) -> None:
+    """The count stands beside the times of the run, where there is one."""
+    edit, reserve, end = run_test(1, "a = 2\n", SCORES)
+    assert "resumed 2 time(s)" in run_report(play(edit, reserve, Resume(1), Resume(1), end), 1).text()
+    assert "resumed" not in run_report(play(edit, reserve, end), 1).text()
 
 
 def test_spent_session_without_a_result_says_start(play: Play, run_test: RunTest) -> None:
