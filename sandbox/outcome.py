@@ -30,7 +30,7 @@ def facts_of(
     gpus: list[str],
     receipt: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What was measured beside the score, and by what. Times are the parent's; speed and losses are the script's word."""
+    """What was measured beside the score, and by what. Times are the parent's; speed and losses are the script's."""
     last = evaluations[-1] if evaluations else None
     speeds = sorted(evaluation.tokens_per_second for evaluation in evaluations)
     speed = speeds[len(speeds) // 2] if speeds else None

@@ -97,7 +97,7 @@ def test_only_a_finished_test_can_be_submitted_and_only_one(linbench: Linbench, 
         (["submit"], "Which test?", "linbench submit 3"),
         (["submit", "7"], "There is no test 7. Tests that are done: 1, 3.", "linbench submit 3"),
         (["submit", "0"], "There is no test 0.", "linbench submit 3"),
-        (["submit", "2"], "Test 2 is failed and cannot be submitted.", "linbench submit 3"),
+        (["submit", "2"], "Test 2 is failed (non_finite_loss) and cannot be submitted.", "linbench submit 3"),
     ):
         reply = linbench(*arguments)
         assert (reply.code, said in reply.out) == (2, True), reply.out
