@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.state import SessionState, TestState
 from sandbox.task_schema import Task
+from sandbox.untouched import may_be_submitted
 
 ABSENT = "-"
 
@@ -80,9 +81,10 @@ def visible_metrics(state: SessionState, test: TestState) -> dict[str, float]:
 
 
 def best_test(state: SessionState) -> TestState | None:
-    """The finished test with the best primary metric, of those under the session's own profile where there are any."""
+    """The test to submit: the best by the primary metric, of those under the session's own profile if there are any."""
     primary = state.task.task.primary
     done = [test for test in state.tests.values() if primary.name in (test.metrics or {})]
+    done = [test for test in done if may_be_submitted(state, test)]
     own = [test for test in done if test.profile == state.start.profile]
     sign = 1 if primary.direction == "min" else -1
     return min(own or done, key=lambda test: sign * (test.metrics or {})[primary.name], default=None)

@@ -12,6 +12,7 @@ from sandbox.errors import BudgetSpent, LedgerDamaged, LinbenchError, UsageError
 from sandbox.events import Commit, Edit, Redo, Refund, Reserve, Reset, Resume, Score, Start, Submit, TextChange, Undo
 from sandbox.ledger import Entry
 from sandbox.state import Revision, SessionState, TestState
+from sandbox.untouched import may_be_submitted
 
 
 def fold(entries: Iterable[Entry]) -> SessionState:
@@ -211,12 +212,15 @@ def _find_test(state: SessionState, number: int) -> TestState:
 
 
 def _submittable(state: SessionState) -> str:
-    done = [str(test.number) for test in state.tests.values() if test.status == "done"]
-    return f"Tests that are done: {', '.join(done)}." if done else "No test is done yet."
+    done = [test for test in state.tests.values() if test.status == "done"]
+    edited = [str(test.number) for test in done if may_be_submitted(state, test)]
+    if done and not edited:
+        return "Only the untouched template was tested; it earns no row."
+    return f"Tests that are done: {', '.join(edited)}." if done else "No test is done yet."
 
 
 def _next(state: SessionState) -> str:
-    done = [test.number for test in state.tests.values() if test.status == "done"]
+    done = [test.number for test in state.tests.values() if may_be_submitted(state, test)]
     if done:
         return f"linbench submit {done[-1]}"
     return "linbench test" if state.budget_left else "linbench start"

@@ -17,6 +17,7 @@ from sandbox.published import Kind
 from sandbox.report import Block, Heading, Paragraph, Report, Table
 from sandbox.state import SessionState
 from sandbox.tasks import LoadedTask
+from sandbox.untouched import may_be_submitted
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,10 +95,15 @@ def _conditions_sha256(loaded: LoadedTask, config: dict[str, Any]) -> str:
 
 
 def rows_of(states: Iterable[SessionState], task: str) -> list[Row]:
-    """The rows of the closed sessions on a task. Raises LedgerDamaged for a row that no submit could have written."""
+    """The rows of the closed sessions on a task; a run of the untouched template has none, whatever its ledger says.
+
+    Raises LedgerDamaged for a row that no submit could have written.
+    """
     rows = []
     for state in states:
-        if state.row is not None and state.start.task.task.id == task:
+        if state.start.task.task.id != task or state.submitted is None or state.row is None:
+            continue
+        if may_be_submitted(state, state.tests[state.submitted]):
             try:
                 rows.append(msgspec.convert(state.row, Row))
             except msgspec.ValidationError as error:

@@ -17,6 +17,7 @@ from sandbox.ledger import Entry
 from sandbox.rescoring import rescore
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
+from sandbox.untouched import may_be_submitted
 
 
 def submit(session: Session, number: int | None) -> tuple[SessionState, bool]:
@@ -32,12 +33,26 @@ def submit(session: Session, number: int | None) -> tuple[SessionState, bool]:
     if state.submitted == number:
         return state, False
     step(state, Entry(state.seq + 1, "", Submit(number, {}), ""))  # refuse before the metrics take their time
+    _require_edited(state, state.tests[number])
     hidden = _measure_hidden(session, state.tests[number])
     with session.transact() as transaction:
         if transaction.state.submitted == number:
             return transaction.state, False
         row = _row(transaction.state, number, hidden)
         return transaction.append(Submit(number, row, hidden)), True  # one event: hidden metrics are final or nowhere
+
+
+def _require_edited(state: SessionState, test: TestState) -> None:
+    """Raise UsageError for a run of the template as it is: it says nothing of the agent, and its session stays open."""
+    if may_be_submitted(state, test):
+        return
+    best = best_test(state)
+    edit = f"linbench edit --range {state.document.ranges[0].option}"
+    raise UsageError(
+        f"Test {test.number} ran the template as it is (comments and layout do not count). It is a reference to "
+        "measure against and earns no leaderboard row.",
+        run=f"linbench submit {best.number}" if best else edit if state.budget_left else "linbench start",
+    )
 
 
 def _row(state: SessionState, number: int, hidden: dict[str, float]) -> dict[str, Any]:

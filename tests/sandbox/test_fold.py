@@ -1,6 +1,7 @@
 """The fold: which events may follow which, and what they amount to."""
 
 import hashlib
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -20,9 +21,10 @@ SHA = hashlib.sha256(TEMPLATE.encode()).hexdigest()
 DONE = {"reason": None, "metrics": {"val_loss": 2.5}, "facts": {"seconds": 1.0}}
 
 
-def started(tests: int = 3, actions: int | None = None) -> Start:
+def started(tests: int = 3, actions: int | None = None, kind: Literal["agent", "baseline"] = "baseline") -> Start:
+    """A baseline's session, if not said otherwise: it may submit the template, which most tests here leave as it is."""
     task = Task(id="t", template="t.py", file="t.py", regions=(Region("r", 2, 2),), budget=Budget(tests, actions))
-    return Start(LoadedTask(task, "", TEMPLATE), "s", "tester", "agent", "agent", "smoke", tests, 42, "0")
+    return Start(LoadedTask(task, "", TEMPLATE), "s", "tester", "agent", kind, "smoke", tests, 42, "0")
 
 
 def state_after(*events: Event, start: Start | None = None) -> SessionState:
@@ -171,6 +173,20 @@ def test_the_budget_cannot_be_overdrawn() -> None:
     assert error.run == "linbench submit 1"
     error = refusal(reserve(1), Commit(1, "failed", "x", {}, {}), reserve(2), start=started(tests=1))
     assert error.run == "linbench start"
+
+
+def test_the_untouched_template_is_not_proposed_for_submission() -> None:
+    """An agent that tested it alone is sent on, to another test while there is one, or to another session."""
+    done = [reserve(1), Commit(1, "done", **DONE)]
+    for tests, expected in ((2, "linbench test"), (1, "linbench start")):
+        error = refusal(*done, Submit(7, {}), start=started(tests, kind="agent"))
+        assert ("Only the untouched template was tested" in error.message, error.run) == (True, expected)
+    edited = edit("a = 2\n")
+    sha = state_after(edited).document.revision_sha()
+    error = refusal(
+        *done, edited, reserve(2, 1, sha), Commit(2, "done", **DONE), reserve(3), start=started(2, kind="agent")
+    )
+    assert ("Tests that are done: 2." in error.message, error.run) == (True, "linbench submit 2")
 
 
 def test_there_is_one_open_reservation() -> None:

@@ -56,6 +56,14 @@ def test_forged_row_is_refused(play: Play, run_test: RunTest) -> None:
         rows_of([closed], "toy")
 
 
+def test_a_submitted_template_has_no_row_unless_it_is_a_baseline(play: Play, run_test: RunTest) -> None:
+    """Whatever an older ledger or a forged one says: an agent's run of the untouched script is not ranked."""
+    for content, kind, rows in (("# a\na = 1\n\n", "agent", 0), ("a = 1\n", "baseline", 1), ("a = 1.0\n", "agent", 1)):
+        events = run_test(1, content, {"val_loss": 2.5})
+        row = make_row(play(*events, kind=kind), 1, "2026-11-20T12:30:00+00:00")
+        assert len(rows_of([play(*events, Submit(1, msgspec.to_builtins(row)), kind=kind)], "toy")) == rows
+
+
 def test_published_rows_stand_apart(measured_task: LoadedTask, row: Callable[..., Row]) -> None:
     """Published results are ranked among themselves, under the name of their source."""
     published, local = rank(measured_task, [row(2.0)])

@@ -53,6 +53,7 @@ def test_metrics_come_when_they_may(linbench: Linbench, runs: Path, prepare: Cal
     questions = [json.dumps({"goal": f"go {n}", "sol1": "by the river", "sol2": "by night"}) + "\n" for n in range(4)]
     prepare("piqa", {"valid.jsonl": "".join(questions), "valid-labels.lst": "0\n1\n1\n0\n"})
     linbench("start", "--profile", "prose-60m")
+    linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = self.mlp(self.ln_2(x)) + x")
     tested = linbench("test", *SETTINGS, "--json")
     assert tested.code == 0, tested.out
     assert list(tested.json["metrics"]) == ["val_loss"]

@@ -114,6 +114,21 @@ def test_only_a_finished_test_can_be_submitted_and_only_one(linbench: Linbench, 
     assert session.folder.ledger.read_bytes() == ledger
 
 
+def test_the_untouched_template_earns_no_row(linbench: Linbench, record_test: RecordTest) -> None:
+    """A run of the template, comments aside, is refused and not proposed; the session goes on to a better one."""
+    linbench("start")
+    session = record_test(5.5)
+    linbench("reset")
+    linbench("edit", "--range", "246-246", "--content", "    # a remark of mine")
+    record_test(5.0)
+    refused = linbench("submit", "2")
+    assert (refused.code, "ran the template as it is" in refused.out) == (2, True)
+    assert "\nhint: linbench submit 1\n" in refused.out
+    assert linbench("status", "--json").json["next"][-1] == "linbench submit 1"
+    assert not session.read().closed
+    assert linbench("submit", "1").code == 0
+
+
 def test_a_submission_killed_at_any_step_is_there_once_or_not(
     linbench: Linbench, record_test: RecordTest, spawn: Callable[..., Any]
 ) -> None:
