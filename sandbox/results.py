@@ -4,9 +4,10 @@ import sys
 
 from sandbox.discovery import list_sessions
 from sandbox.errors import LinbenchError, UsageError, nearest
-from sandbox.leaderboard import leaderboard_csv, leaderboard_report, rows_of
+from sandbox.leaderboard import leaderboard_csv, leaderboard_report
 from sandbox.paths import runs_dir
 from sandbox.report import Heading, Paragraph, Report
+from sandbox.row import rows_of
 from sandbox.state import SessionState
 from sandbox.tasks import LoadedTask, list_tasks, load_task
 
@@ -21,7 +22,9 @@ def leaderboard_of(task: str, submitted: SessionState | None = None) -> Report:
     session, number = submitted.start.session, submitted.submitted
     head = Heading(f"OK: test {number} of {session} is final; the session is closed.")
     after = Paragraph(f"next: linbench verify {session}\n      linbench start")
-    data = {**report.data, "submitted": {"session": session, "test": number, "row": submitted.row}}
+    ranked = [row for group in report.data["groups"] for row in group["rows"] if row.get("session") == session]
+    place = {key: ranked[0][key] for key in ("rank", "normalised", "like_baselines")}
+    data = {**report.data, "submitted": {"session": session, "test": number, "row": submitted.row, **place}}
     return Report(data, (head, *report.blocks, after))
 
 

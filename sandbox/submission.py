@@ -12,9 +12,9 @@ from sandbox.errors import UsageError
 from sandbox.events import Score, Submit
 from sandbox.figures import best_test, hidden_metrics
 from sandbox.fold import require_open, step
-from sandbox.leaderboard import make_row
 from sandbox.ledger import Entry
 from sandbox.rescoring import rescore
+from sandbox.row import make_row
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
 from sandbox.untouched import may_be_submitted

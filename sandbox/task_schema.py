@@ -1,5 +1,6 @@
 """What a task.yaml may say: one frozen struct a part, each checking what can be checked without its task folder."""
 
+import math
 import re
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -26,10 +27,14 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     """The one that ranks the leaderboard."""
     hidden: bool = False
     """Withheld from every reply until the session is submitted."""
+    bound: float | None = None
+    """What no model can beat: 0 for a loss, 1 for a perplexity or an accuracy. The normalised score is 1 there; None
+    means unknown, and no such score."""
     about: str = ""
     """What it measures, and its unit."""
 
     def __post_init__(self) -> None:
+        _require(self.bound is None or math.isfinite(self.bound), f"bound is {self.bound}, but must be finite")
         _require(re.fullmatch(r"[a-z][a-z0-9_]*", self.name), f"name {self.name!r} is not lower_case_with_underscores")
 
 

@@ -35,6 +35,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Training settings of the run config; lr_decay_iters is max_iters where it is left out."""
     metrics: tuple[str, ...] = ("val_loss",)
     """What the scoring process measures."""
+    noise: dict[str, float] = {}
+    """By metric: the standard deviation from seed to seed of the untouched template at this profile's own settings.
+    What is not there is unknown."""
     windows: int | None = None
     """Validation windows that are scored; None means all."""
     hours_limit: float | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -11,6 +12,7 @@ from sandbox.events import Commit, Edit, Event, Reserve, Start
 from sandbox.fold import fold
 from sandbox.ledger import Entry
 from sandbox.published import PublishedRow
+from sandbox.row import Row, make_row
 from sandbox.schema import Region
 from sandbox.session import Session
 from sandbox.state import SessionState
@@ -65,7 +67,7 @@ def session(new_session: Callable[..., Session]) -> Session:
 def measured_task(toy_task: LoadedTask) -> LoadedTask:
     """The toy task with a primary metric, a second one, and one that is hidden until submission."""
     metrics = (
-        Metric("val_loss", "min", primary=True, about="nats a token"),
+        Metric("val_loss", "min", primary=True, bound=0.0, about="nats a token"),
         Metric("accuracy", "max"),
         Metric("secret", "max", hidden=True),
     )
@@ -115,6 +117,18 @@ def run_test(measured_task: LoadedTask) -> Callable[..., list[Event]]:
         return [Edit("Replaced.", document.contents, True), reserve, end]
 
     return events
+
+
+@pytest.fixture
+def row(play: Callable[..., SessionState], run_test: Callable[..., list[Event]]) -> Callable[..., Row]:
+    """Makes the row of a session with one test; keyword arguments change the row."""
+    made = make_row(play(*run_test(1, "a = 2\n", {"val_loss": 2.5, "secret": 0.5})), 1, "2026-11-20T12:30:00+00:00")
+
+    def make(loss: float | None = 2.5, **changes: Any) -> Row:
+        metrics = {} if loss is None else {"val_loss": loss}
+        return structs.replace(made, **{"metrics": metrics, **changes})
+
+    return make
 
 
 @pytest.fixture
