@@ -38,9 +38,7 @@ def test_marks_and_normalised_scores_are_in_every_form(measured_task: LoadedTask
     report = leaderboard_report(measured_task, rows)
     text = report.text()
     assert ["1", "me", "~", "agent", "0.500", "2.0000"] in [line.split()[:6] for line in text.splitlines()]
-    assert (
-        "norm: val_loss between the baselines of this group: worst 3.0000 0, best 2.0000 0.5, bound 0.0000 1." in text
-    )
+    assert "norm: val_loss on the scale of the baselines of this group: worst 3.0000 is 0, best 2.0000 is 0.5" in text
     assert "~ me cannot be told from known." in text
     (mine,) = [entry for entry in report.data["groups"][1]["rows"] if entry["name"] == "me"]
     assert (mine["normalised"], mine["like_baselines"]) == ({"val_loss": 0.5}, ["known"])

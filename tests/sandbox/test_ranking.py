@@ -93,7 +93,7 @@ def test_published_baselines_measure_local_rows_at_the_published_conditions_alon
 
 
 def test_a_stated_noise_marks_what_another_seed_could_have_done(measured_task: LoadedTask, row: MakeRow) -> None:
-    """One seed each: within 1.96 sqrt(2) deviations of a baseline a row is like it; other settings have no known noise."""
+    """One seed each: within 1.96 sqrt(2) deviations of a baseline it is like it; at other settings nobody knows."""
     smoke = usual(measured_task, "smoke", "cpu")
     noise = load_profile("smoke").noise["val_loss"]
     known = row(2.0, name="known", kind="baseline", **smoke)
