@@ -1,4 +1,4 @@
-"""The first thing that runs in a child process: dies with its parent, makes FLA run on a CPU, then runs a script.
+"""The first thing that runs in a child process: dies with its parent, accepts its sandbox, then runs a script.
 
 Usage: python -m harness.child SCRIPT [ARGUMENT ...]
 """
@@ -9,6 +9,7 @@ import runpy
 import signal
 import sys
 
+from harness.isolation import enter
 from harness.launch import PARENT
 
 PR_SET_PDEATHSIG = 1
@@ -28,6 +29,7 @@ def die_with_parent() -> None:
 def prepare_child() -> None:
     """What every child process of the harness does first."""
     die_with_parent()
+    enter()
     if os.environ.get("LINBENCH_DEVICE") == "cpu":
         from harness.fla_cpu import install
 
@@ -37,7 +39,7 @@ def prepare_child() -> None:
 def withhold_validation_text() -> None:
     """Bar the module from which scoring makes the validation tokens of pydocs: training has no business in it.
 
-    It is a locked door and no wall: code that reads the file of the module finds the text all the same.
+    The sandbox hides its file as well; where a run has none, this is a locked door and no wall.
     """
     sys.modules["pydoc_data"] = None  # type: ignore[assignment]
 

@@ -18,6 +18,7 @@ Reason = Literal[
     "out_of_memory",
     "timeout",
     "stalled",
+    "over_limit",
     "crashed",
     "killed",
     "disk_full",
@@ -46,6 +47,8 @@ class Fault:
 
 def classify(ended: Exit, *, free_disk_bytes: int) -> Fault | None:
     """The fault behind an exit; None when the process ended well."""
+    if ended.over is not None:
+        return Fault("over_limit", ended.over)
     if ended.timed_out:
         return Fault("timeout", f"it was still running at its time limit, after {_duration(ended.seconds)}")
     if ended.returncode == 0:

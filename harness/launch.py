@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from harness.isolation import Confinement, confine
+from harness.isolation.ending import ask_to_stop, end, survivors_come_here
+from harness.isolation.usage import UsageWatch
+
 ENVIRONMENT = {
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH"),
     *("LD_LIBRARY_PATH", "LIBRARY_PATH", "CPATH", "CC", "CXX", "CUDA_HOME", "CUDA_VISIBLE_DEVICES"),
@@ -71,6 +75,8 @@ class Exit:
     """Wall time, taken in the parent."""
     tail: str
     """The last lines that it printed."""
+    over: str | None = None
+    """Which limit of its confinement it passed, in words; None when it stayed within them."""
 
 
 @contextmanager
@@ -122,40 +128,56 @@ def run_child(
     on_line: Callable[[str], None] = lambda line: None,
     stop_when: Callable[[], bool] = lambda: False,
     environment: Mapping[str, str] | None = None,
+    confinement: Confinement | None = None,
 ) -> Exit:
     """Run a command in a folder to its end and hand each line that it prints to `on_line`.
 
-    On a timeout, or when `stop_when` says so, the whole process group is killed; on Ctrl-C or SIGTERM it is asked to
-    save, waited for and killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child
-    started in its group outlives it.
+    With a `confinement` it runs in that sandbox; only code of our own runs without one. On a timeout, past a limit of
+    the sandbox, or when `stop_when` says so, it is killed; on Ctrl-C or SIGTERM it is asked to save, waited for and
+    killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started outlives it.
     `environment` is added to what every child gets.
     """
+    words, added = (list(command), {}) if confinement is None else confine(command, confinement)
+    under_bubblewrap = confinement is not None and confinement.kind == "bubblewrap"
+    own_death = {} if under_bubblewrap else {PARENT: str(os.getpid())}  # bubblewrap sees to it, and hides the parent
     started = time.monotonic()
-    with log.open("ab") as log_file, _interrupts() as interrupts:
+    with log.open("ab") as log_file, _interrupts() as interrupts, survivors_come_here() as left_behind:
         process = subprocess.Popen(
-            command,
+            words,
             cwd=folder,
-            env={**child_environment(device), PARENT: str(os.getpid()), **(environment or {})},
+            env={**child_environment(device), **own_death, **(environment or {}), **added},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=(lock,),
         )
+        usage = None if confinement is None else UsageWatch(process.pid, confinement)
         output = _Output(process, log_file, on_line)
         deadline = math.inf if timeout_seconds is None else started + timeout_seconds
+
+        def must_stop() -> bool:
+            over = usage is not None and usage.look()
+            return bool(interrupts) or time.monotonic() > deadline or over or stop_when()
+
         try:
-            ended = output.follow(lambda: bool(interrupts) or time.monotonic() > deadline or stop_when())
+            ended = output.follow(must_stop)
             if interrupts:
-                _signal_group(process, signal.SIGTERM)
+                ask_to_stop(process)
                 deadline = time.monotonic() + GRACE_SECONDS
                 output.follow(lambda: len(interrupts) > 1 or time.monotonic() > deadline)
                 raise Interrupted
         finally:
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
+            end(process, left_behind)
             output.close()
-    return Exit(process.returncode, not ended, time.monotonic() - started, output.tail())
+    over = usage.over if usage is not None else None
+    return Exit(_returncode(process, under_bubblewrap), not ended, time.monotonic() - started, output.tail(), over)
+
+
+def _returncode(process: subprocess.Popen[bytes], under_bubblewrap: bool) -> int:
+    """As subprocess has it. bubblewrap reports a signal as a shell does, and a training that saved exits so."""
+    code: int = process.returncode
+    return 128 - code if under_bubblewrap and 128 < code < 160 and code != 128 + signal.SIGTERM else code
 
 
 @contextmanager
@@ -172,13 +194,6 @@ def _interrupts() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
 
 
 class _Output:

@@ -56,6 +56,16 @@ class RunFolder:
         return self.root / "result.json"
 
     @property
+    def temporary(self) -> Path:
+        """For the temporary files of a sandboxed process; gone when it ends."""
+        return self.root / ".tmp"
+
+    @property
+    def kernels(self) -> Path:
+        """Compiled kernels and their tuning, shared by the runs of a session: its own code compiled them."""
+        return self.root.parent / ".kernels"
+
+    @property
     def lock(self) -> Path:
         """Held by the parent and inherited by every process of the run, so that a run never has two writers."""
         return self.root / ".lock"

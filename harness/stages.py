@@ -3,8 +3,10 @@
 Each takes a run folder, writes what it needs into it, and gives back a report; what went wrong comes back as a Fault.
 """
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +17,13 @@ from harness.data.root import data_root
 from harness.data.training import TrainingData
 from harness.faults import Fault, classify
 from harness.files import write_atomically
+from harness.isolation import Confinement, confine
 from harness.launch import Exit, python_module, run_child
 from harness.preflight import report as preflight_report
 from harness.profiles import Profile
 from harness.run_config import RunConfig, config_sha256
 from harness.run_folder import RunFolder
+from harness.run_sandbox import kernel_caches, sandbox
 from harness.scoring import report as scoring_report
 from harness.watch import TrainingWatch
 from harness.worker_output import failed_worker
@@ -53,16 +57,29 @@ def write_run_config(folder: RunFolder, config: RunConfig, data: TrainingData) -
     write_atomically(folder.run, msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n")
 
 
-def run_preflight(folder: RunFolder, config: RunConfig, lock: int, causal: bool = True) -> preflight_report.Report:
+def run_preflight(
+    folder: RunFolder, config: RunConfig, lock: int, causal: bool = True, isolation: str | None = None
+) -> preflight_report.Report:
     """Check the folder's source; `causal` says whether no logit may see a later token.
 
-    Raises MissingReport when the child died, Interrupted on Ctrl-C.
+    Raises MissingReport when the child died, Interrupted on Ctrl-C, NoIsolation.
     """
     if not folder.run.exists():
         write_atomically(folder.run, msgspec.json.encode(config).decode())
     paths = {"source": str(folder.source), "run": str(folder.run), "report": str(folder.preflight)}
     request = preflight_report.Request(**paths, causal=causal)
-    ended = _run_module(preflight.__name__, request, folder.preflight, folder, config.device, lock, PREFLIGHT_SECONDS)
+    with sandbox(folder, config, isolation) as confinement:
+        ended = _run_module(
+            preflight.__name__,
+            request,
+            folder.preflight,
+            folder,
+            config.device,
+            lock,
+            PREFLIGHT_SECONDS,
+            kernel_caches(folder),
+            confinement,
+        )
     report = msgspec.json.decode(folder.preflight.read_bytes(), type=preflight_report.Report)
     return msgspec.structs.replace(report, seconds=ended.seconds)
 
@@ -97,8 +114,9 @@ def run_training(
     lock: int,
     on_line: Callable[[str], None],
     placement: Placement = Placement(),
+    isolation: str | None = None,
 ) -> tuple[Exit, Fault | None]:
-    """Train in the folder, from its checkpoint where there is one. Raises Interrupted on Ctrl-C."""
+    """Train in the folder, from its checkpoint where there is one. Raises Interrupted on Ctrl-C, NoIsolation."""
     limit = None if profile.hours_limit is None else profile.hours_limit * 3600
     watch = TrainingWatch(None if profile.stall_minutes is None else profile.stall_minutes * 60, config.vocab_size)
 
@@ -108,19 +126,46 @@ def run_training(
         on_line(line)
 
     checkpoints.restore(folder)
-
-    ended = run_child(
-        placement.command(folder.source, folder.run),
-        folder=folder.root,
-        log=folder.log,
-        lock=lock,
-        device=config.device,
-        timeout_seconds=limit,
-        on_line=take,
-        stop_when=lambda: watch.fault() is not None,
-    )
+    with _training_sandbox(folder, config, profile, placement, isolation) as confinement:
+        ended = run_child(
+            placement.command(folder.source, folder.run),
+            folder=folder.root,
+            log=folder.log,
+            lock=lock,
+            device=config.device,
+            timeout_seconds=limit,
+            on_line=take,
+            stop_when=lambda: watch.fault() is not None,
+            environment=kernel_caches(folder),
+            confinement=confinement,
+        )
     ended = replace(ended, tail=failed_worker(ended.tail))
     return ended, (watch.fault() if ended.timed_out else None) or _fault(ended, folder)
+
+
+def _training_sandbox(
+    folder: RunFolder, config: RunConfig, profile: Profile, placement: Placement, isolation: str | None
+) -> AbstractContextManager[Confinement]:
+    told = msgspec.json.decode(folder.run.read_bytes(), type=RunConfig)
+    return sandbox(
+        folder,
+        config,
+        isolation,
+        readable=tuple(map(Path, (*told.train_files, *told.dev_files))),
+        checkpoints=profile.keep_checkpoints,
+        workers=placement.gpus * placement.nodes > 1,
+        network=placement.nodes > 1,
+    )
+
+
+def command_elsewhere(
+    folder: RunFolder, config: RunConfig, profile: Profile, placement: Placement, isolation: str | None
+) -> str:
+    """What to type on each of the other machines that share a training; each has the same folders."""
+    with _training_sandbox(folder, config, profile, placement, isolation) as confinement:
+        confined = confine(placement.command(folder.source, folder.run), confinement)
+    told = {**kernel_caches(folder), **confined.environment}
+    return shlex.join(["env", *(f"{key}={value}" for key, value in told.items()), *confined.command])
 
 
 def run_scoring(
@@ -191,6 +236,7 @@ def _run_module(
     lock: int,
     seconds: float,
     environment: Mapping[str, str] | None = None,
+    confinement: Confinement | None = None,
 ) -> Exit:
     """Run one of our modules on a request file until its report is there."""
     question = report.with_name(f"{report.stem}.request.json")
@@ -204,6 +250,7 @@ def _run_module(
         device=device,
         timeout_seconds=seconds,
         environment=environment,
+        confinement=confinement,
     )
     if ended.timed_out or not report.is_file():
         fault = _fault(ended, folder) or Fault("error", f"{module} ended without a report")

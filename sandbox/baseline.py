@@ -25,7 +25,9 @@ def find_task_of(name: str) -> tuple[LoadedTask, Path]:
     return names[name], find_baseline(names[name], name)
 
 
-def run_baseline(session: Session, file: Path, overridden: dict[str, str], say: Callable[[str], None]) -> SessionState:
+def run_baseline(
+    session: Session, file: Path, overridden: dict[str, str], isolation: str, say: Callable[[str], None]
+) -> SessionState:
     """Edit, check, test and submit in a fresh session. Raises what those steps raise."""
     state = session.read()
     index = state.document.region_named(file.parent.name)
@@ -38,7 +40,7 @@ def run_baseline(session: Session, file: Path, overridden: dict[str, str], say: 
         transaction.append(Edit(made.summary, made.document.contents, made.whole))
     say(made.summary)
     task, start = state.task.task, state.start
-    test = run_test(session, conditions(task, start.profile, start.seed, overridden))
+    test = run_test(session, conditions(task, start.profile, start.seed, overridden, isolation=isolation))
     found = ", ".join(f"{name} {number(value)}" for name, value in (test.metrics or {}).items())
     say(f"Test {test.number} is done: {found}.")
     return submit(session, test.number)[0]

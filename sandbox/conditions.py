@@ -8,6 +8,7 @@ import msgspec
 
 from harness.data.errors import DataError
 from harness.data.training import TrainingData, training_data
+from harness.isolation import NoIsolation, choose
 from harness.machine import default_device, gpu_names
 from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
 from harness.run_config import RunConfig, config_sha256
@@ -26,6 +27,8 @@ class Conditions:
     """Without paths."""
     placement: Placement = field(default_factory=Placement)
     """Which GPUs share the run; its result does not depend on it."""
+    isolation: str = "none"
+    """The sandbox that the agent's code runs in."""
 
     @property
     def config_sha256(self) -> str:
@@ -61,11 +64,17 @@ def check_profile(task: Task, name: str, command: str = "test") -> Profile:
 
 
 def conditions(
-    task: Task, profile_name: str, seed: int, overridden: Mapping[str, str], asked: Placement | None = None
+    task: Task,
+    profile_name: str,
+    seed: int,
+    overridden: Mapping[str, str],
+    asked: Placement | None = None,
+    isolation: str | None = None,
 ) -> Conditions:
     """Resolve a profile for a task on this machine. Raises UsageError for what does not fit.
 
-    `asked` None means as many of this machine's GPUs as the profile's published setting used and can share its batch.
+    `asked` None means as many of this machine's GPUs as the profile's published setting used and can share its batch;
+    `isolation` None the strongest that works here.
     """
     profile = check_profile(task, profile_name)
     device = default_device() if default_device() in profile.devices else profile.devices[0]
@@ -77,7 +86,7 @@ def conditions(
         )
     try:
         config = resolve(profile, seed=seed, device=device, adjust=adjust, overridden=dict(overridden))
-        return Conditions(profile, config, place(profile, config, asked))
+        return Conditions(profile, config, place(profile, config, asked), isolate(isolation))
     except ProfileError as error:
         raise UsageError(str(error), run="linbench test --help") from error
 
@@ -102,6 +111,18 @@ def place(profile: Profile, config: RunConfig, asked: Placement | None) -> Place
     return chosen
 
 
+def isolate(asked: str | None) -> str:
+    """The isolation for runs on this machine. Raises UsageError where none works and the operator did not say none."""
+    try:
+        return choose(asked)
+    except NoIsolation as error:
+        raise UsageError(
+            f"The agent's code cannot be isolated: {error}. Install bubblewrap, or let it run with all that you may "
+            "do; the row will say so.",
+            run="linbench test --isolation none",
+        ) from error
+
+
 def conditions_of(test: TestState, endpoint: str | None = None) -> Conditions:
     """The conditions that a test was begun with. Raises MachineFault when this linbench no longer knows them.
 
@@ -109,7 +130,9 @@ def conditions_of(test: TestState, endpoint: str | None = None) -> Conditions:
     """
     try:
         placement = Placement(test.gpus, test.nodes, endpoint)
-        return Conditions(load_profile(test.profile), msgspec.convert(test.config, RunConfig), placement)
+        config = msgspec.convert(test.config, RunConfig)
+        isolation = isolate("none" if test.isolation == "none" else None)
+        return Conditions(load_profile(test.profile), config, placement, isolation)
     except (ProfileError, msgspec.ValidationError) as error:
         raise MachineFault(
             f"Test {test.number} was begun by another version of linbench: {error}", run=f"linbench runs {test.number}"

@@ -82,6 +82,8 @@ class Reserve(_Event, frozen=True):
     """Processes on each machine, one a GPU."""
     nodes: int = 1
     """Machines that share the run."""
+    isolation: str = "none"
+    """The sandbox that the agent's code runs in: bubblewrap, landlock or none."""
 
 
 class Resume(_Event, frozen=True):

@@ -140,6 +140,7 @@ def _reserve(state: SessionState, event: Reserve, entry: Entry) -> SessionState:
         config_sha256=event.config_sha256,
         gpus=event.gpus,
         nodes=event.nodes,
+        isolation=event.isolation,
         began=entry.time,
     )
     return _with_test(state, test)

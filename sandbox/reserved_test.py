@@ -5,7 +5,6 @@ Every step can be repeated after a crash. What to run and how it ended is the ha
 
 import dataclasses
 import difflib
-import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -124,11 +123,12 @@ class ReservedTest:
 
     def _train_once(self) -> tuple[Exit, Fault | None]:
         config, profile, placement = self.conditions.config, self.conditions.profile, self.conditions.placement
+        isolation = self.conditions.isolation
         if placement.nodes > 1:
-            command = shlex.join(placement.command(self.folder.source, self.folder.run))
-            print(f"linbench: on each of the other machines, in the same folders, run:\n{command}", file=sys.stderr)
+            print("linbench: on each of the other machines, in the same folders, run:", file=sys.stderr)
+            print(stages.command_elsewhere(self.folder, config, profile, placement, isolation), file=sys.stderr)
         with TrainingProgress(config.max_iters, f"test {self.test.number}") as progress:
-            ended = stages.run_training(self.folder, config, profile, self.lock, progress.take, placement)
+            ended = stages.run_training(self.folder, config, profile, self.lock, progress.take, placement, isolation)
         self.startup_seconds = progress.startup_seconds
         return ended
 

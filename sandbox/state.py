@@ -47,6 +47,7 @@ class TestState:
     gpus: int = 1
     """Processes on each machine, one a GPU."""
     nodes: int = 1
+    isolation: str = "none"
     """Machines that share the run."""
     metrics: dict[str, float] | None = None
     facts: dict[str, Any] | None = None

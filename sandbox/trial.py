@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness import stages
@@ -19,7 +20,7 @@ from harness.preflight.report import Report as PreflightReport
 from harness.run_config import without_paths
 from harness.run_folder import RunFolder
 from sandbox.adoption import adopt
-from sandbox.conditions import Conditions, conditions_of, open_data
+from sandbox.conditions import Conditions, conditions_of, isolate, open_data
 from sandbox.errors import BudgetSpent, MachineFault, RunFailed, Stopped, UsageError
 from sandbox.events import Commit, Event, Reserve, Resume
 from sandbox.fold import step
@@ -45,7 +46,8 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
             folder = RunFolder(Path(name))
             write_atomically(folder.source, state.document.text)
             with exclusive(folder.lock) as lock:
-                report = stages.run_preflight(folder, conditions.config, lock, state.task.task.constraints.causal)
+                causal = state.task.task.constraints.causal
+                report = stages.run_preflight(folder, conditions.config, lock, causal, conditions.isolation)
             return _passed(report, folder, state)
     except stages.MissingReport as missing:
         raise _died(missing.fault, missing.ended, state) from missing
@@ -98,7 +100,7 @@ def resume_test(session: Session, endpoint: str | None = None) -> TestState:
     )
     if waiting is None:
         raise UsageError("No test was interrupted; there is nothing to resume.", run="linbench test")
-    conditions = conditions_of(waiting, endpoint)
+    conditions = replace(conditions_of(waiting, endpoint), isolation=isolate(waiting.isolation))
     data = open_data(conditions)
     with _alone(session, waiting.number) as lock:
         with session.transact() as transaction:
@@ -151,6 +153,7 @@ def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
         config_sha256=conditions.config_sha256,
         gpus=conditions.placement.gpus,
         nodes=conditions.placement.nodes,
+        isolation=conditions.isolation,
     )
     return [*given_up, reserve]
 

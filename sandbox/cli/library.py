@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.options import JsonOption, ProfileOption, SetOption, create_session
+from sandbox.cli.options import IsolationOption, JsonOption, ProfileOption, SetOption, create_session
 from sandbox.cli.reply import reply
 
 
@@ -30,6 +30,7 @@ def baseline(
     profile: ProfileOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the test; else the task's.")] = None,
     settings: SetOption = None,
+    isolation: IsolationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a known mechanism as a baseline: start, edit, check, test, submit."""
@@ -41,11 +42,13 @@ def baseline(
     loaded, file = find_task_of(name)
     task = loaded.task
     size = check_profile(task, profile or default_profile(task), f"baseline {name}").name
-    planned = conditions(task, size, task.seeds[0] if seed is None else seed, overridden)
+    planned = conditions(task, size, task.seeds[0] if seed is None else seed, overridden, isolation=isolation)
     open_data(planned)  # what cannot run leaves no open session behind, which later commands would use
     session = create_session(loaded.task.id, agent=name, kind="baseline", profile=profile, tests=1, seed=seed)
     typer.echo(f"linbench: opened session {session.name} on the task {loaded.task.id}.", err=True)
-    state = run_baseline(session, file, overridden, lambda line: typer.echo(f"linbench: {line}", err=True))
+    state = run_baseline(
+        session, file, overridden, planned.isolation, lambda line: typer.echo(f"linbench: {line}", err=True)
+    )
     reply(leaderboard_of(loaded.task.id, submitted=state), as_json)
 
 

@@ -26,6 +26,12 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="KEY=VALUE of the run config, by the operator; such runs are ranked apart."),
 ]
+IsolationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--isolation", help="bubblewrap, landlock or none; else LINBENCH_ISOLATION, else the strongest that works here."
+    ),
+]
 
 DEFAULT_TASK = "llm-pretrain-linear-attention"
 

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sandbox.cli.options import JsonOption, ProfileOption, SessionOption, SetOption, find_session, open_session
+from sandbox.cli.options import (
+    IsolationOption,
+    JsonOption,
+    ProfileOption,
+    SessionOption,
+    SetOption,
+    find_session,
+    open_session,
+)
 from sandbox.cli.reply import reply
 from sandbox.errors import UsageError
 
@@ -16,18 +24,23 @@ if TYPE_CHECKING:
 
 
 def _conditions(
-    state: "SessionState", profile: str | None, settings: list[str] | None, asked: "Placement | None" = None
+    state: "SessionState",
+    profile: str | None,
+    settings: list[str] | None,
+    isolation: str | None,
+    asked: "Placement | None" = None,
 ) -> "Conditions":
     from sandbox.conditions import conditions, parse_settings
 
     name = profile or state.start.profile
-    return conditions(state.task.task, name, state.start.seed, parse_settings(settings or []), asked)
+    return conditions(state.task.task, name, state.start.seed, parse_settings(settings or []), asked, isolation)
 
 
 def check(
     profile: ProfileOption = None,
     session: SessionOption = None,
     settings: SetOption = None,
+    isolation: IsolationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Free: guards, then build, train one step, reload and score a tiny model in a child process."""
@@ -37,7 +50,7 @@ def check(
 
     found = open_session(session)
     state = adopt(found)
-    reply(check_report(state, run_check(found, state, _conditions(state, profile, settings))), as_json)
+    reply(check_report(state, run_check(found, state, _conditions(state, profile, settings, isolation))), as_json)
 
 
 def try_out(
@@ -50,6 +63,7 @@ def try_out(
     endpoint: Annotated[str | None, typer.Option("--rdzv-endpoint", help="HOST:PORT where machines meet.")] = None,
     session: SessionOption = None,
     settings: SetOption = None,
+    isolation: IsolationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check, train and score the script; spends one test of the budget."""
@@ -60,12 +74,14 @@ def try_out(
 
     found = find_session(session) if resume else open_session(session)
     if resume:
-        if profile or settings or gpus or nodes > 1:
-            raise UsageError("A resumed test keeps its profile, settings and GPUs.", run="linbench test --resume")
+        if profile or settings or isolation or gpus or nodes > 1:
+            raise UsageError(
+                "A resumed test keeps its profile, settings, isolation and GPUs.", run="linbench test --resume"
+            )
         done = resume_test(found, endpoint)
     else:
         asked = None if gpus is None and nodes == 1 else Placement(gpus or len(gpu_names()) or 1, nodes, endpoint)
-        done = run_test(found, _conditions(found.read(), profile, settings, asked))
+        done = run_test(found, _conditions(found.read(), profile, settings, isolation, asked))
     reply(run_report_of(found, done.number, with_next=True), as_json)
 
 

@@ -1,0 +1,117 @@
+"""Isolation by Landlock, the kernel's own (Linux 5.13): a process gives up the files and ports that it does not need.
+
+System calls and constants are those of linux/landlock.h. Weaker than bubblewrap: it hides no processes, UDP stays open,
+and single files in a writable folder cannot be kept from change.
+"""
+
+import ctypes
+import os
+import stat
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from harness.isolation.confinement import Confinement
+from harness.isolation.software import gpu_devices, software, withheld
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+"""System call numbers, the same on every architecture."""
+_VERSION, _PATH_BENEATH = 1, 1
+_NO_NEW_PRIVILEGES = 38
+"""PR_SET_NO_NEW_PRIVS of linux/prctl.h."""
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+TRUNCATE = 1 << 14
+READ = EXECUTE | READ_FILE | READ_DIR
+OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
+_FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}
+"""By the kernel's version of Landlock: everything that can be done to files."""
+TCP = 0b11
+"""Binding and connecting; since version 4."""
+SCOPES = 0b11
+"""Abstract sockets and signals to processes outside; since version 6."""
+
+DEVICES = tuple(Path("/dev") / name for name in ("null", "zero", "full", "random", "urandom"))
+
+
+def version() -> int:
+    """The kernel's version of Landlock; 0 where it has none."""
+    return max(0, int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, 0, _VERSION)))
+
+
+def problem() -> str | None:
+    """Why it cannot be used here; None when it can."""
+    return None if version() else "this kernel has no Landlock (Linux 5.13, switched on at boot)"
+
+
+def restrict(confinement: Confinement) -> None:
+    """Give up, for this process and all that it starts, what the confinement does not name. Raises OSError.
+
+    To be called while the process has one thread.
+    """
+    available = version()
+    files = _FILE_RIGHTS[min(available, max(_FILE_RIGHTS))]
+    closed_ports = TCP if available >= 4 and not (confinement.network or confinement.workers) else 0
+    ruleset = _ruleset(files, closed_ports, SCOPES if available >= 6 else 0)
+    try:
+        for path in readable(confinement):
+            _allow(ruleset, path, READ & files)
+        for path in writable(confinement):
+            _allow(ruleset, path, files)
+        _check(ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
+        _check(ctypes.CDLL(None, use_errno=True).syscall(_RESTRICT_SELF, ruleset, 0))
+    finally:
+        os.close(ruleset)
+
+
+def readable(confinement: Confinement) -> Iterator[Path]:
+    """What is read: the software without what is withheld, and what the confinement names."""
+    hidden = withheld()
+    for path in [*software(), Path("/proc")]:
+        yield from without(path.resolve(), hidden)
+    yield from confinement.readable
+
+
+def writable(confinement: Confinement) -> Iterator[Path]:
+    """What is written: the confinement's folders, harmless devices, and the GPUs where they are used."""
+    yield from (*confinement.writable, confinement.temporary, *(path for path in DEVICES if path.exists()))
+    if confinement.device == "cuda":
+        yield from gpu_devices()
+    if confinement.workers:
+        yield Path("/dev/shm")
+
+
+def without(path: Path, hidden: Sequence[Path]) -> Iterable[Path]:
+    """The path itself, or its pieces without the hidden ones: Landlock knows no exception."""
+    if any(path == other for other in hidden):
+        return
+    if not any(other.is_relative_to(path) for other in hidden):
+        yield path
+        return
+    for entry in sorted(path.iterdir()):
+        if not entry.is_symlink():
+            yield from without(entry, hidden)
+
+
+def _ruleset(files: int, ports: int, scopes: int) -> int:
+    attributes = struct.pack("=QQQ", files, ports, scopes)
+    size = 24 if scopes else 16 if ports else 8  # an older kernel refuses fields that it does not know
+    return _check(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, attributes[:size], size, 0))
+
+
+def _allow(ruleset: int, path: Path, rights: int) -> None:
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            rights &= OF_A_FILE
+        rule = struct.pack("=Qi", rights, descriptor)
+        _check(ctypes.CDLL(None, use_errno=True).syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
+    finally:
+        os.close(descriptor)
+
+
+def _check(answer: int) -> int:
+    if answer < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"Landlock: {os.strerror(number)}")
+    return answer

@@ -1,0 +1,326 @@
+"""Code in a sandbox, as real processes: what it cannot read, write, reach, use or leave behind."""
+
+import os
+import signal
+import socket
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.isolation import KINDS, Limits, NoIsolation, bubblewrap, choose
+from harness.isolation.software import withheld
+from harness.launch import Exit, Interrupted, exclusive, python_module, run_child
+from harness.profiles import load_profile, resolve
+from harness.run_folder import RunFolder
+from harness.run_sandbox import sandbox
+
+CONFIG = resolve(load_profile("smoke"), seed=1, device="cpu")
+SMALL = Limits(memory_bytes=2**30, tasks=64, disk_bytes=8 * 2**20, file_bytes=4 * 2**20)
+
+
+def _available(kind: str) -> Any:
+    try:
+        choose(kind)
+    except NoIsolation as problem:
+        return pytest.param(kind, marks=pytest.mark.skip(reason=str(problem)))
+    return kind
+
+
+ISOLATED = [_available(kind) for kind in KINDS if kind != "none"]
+
+
+@pytest.fixture(params=ISOLATED)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of isolation that works here."""
+    return str(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A run folder like that of a session's first test."""
+    root = tmp_path / "session" / "tests" / "1"
+    root.mkdir(parents=True)
+    return RunFolder(root)
+
+
+@pytest.fixture
+def run(folder: RunFolder, kind: str) -> Iterator[Callable[..., Exit]]:
+    """Runs Python code as a training would run."""
+    with exclusive(folder.lock) as lock:
+
+        def run(code: str, readable: tuple[Path, ...] = (), limits: Limits | None = None, **options: Any) -> Exit:
+            folder.source.write_text(textwrap.dedent(code))
+            with sandbox(folder, CONFIG, kind, readable=readable) as confinement:
+                if limits is not None:
+                    confinement = msgspec.structs.replace(confinement, limits=limits)
+                command = python_module("harness.child", str(folder.source))
+                usual = {"folder": folder.root, "log": folder.log, "lock": lock, "device": "cpu"}
+                return run_child(command, confinement=confinement, **{**usual, **options})
+
+        yield run
+
+
+def tries(action: str) -> str:
+    """Code that prints `refused` where the action raises OSError, and `done` where it does not."""
+    return f"import os, socket, pathlib\ntry:\n    {action}\n    print('done')\nexcept OSError:\n    print('refused')\n"
+
+
+def test_it_reads_what_it_is_given_and_writes_its_folder(run: Callable[..., Exit], tmp_path: Path) -> None:
+    """The named data, the run folder, /tmp and Python's own modules are there."""
+    data = tmp_path / "data" / "train.bin"
+    data.parent.mkdir()
+    data.write_bytes(b"tokens")
+    ended = run(
+        f"""
+        import json, tempfile, numpy
+        print(open({str(data)!r}).read())
+        open("out", "w").write("mine")
+        print(tempfile.TemporaryFile().write(b"scratch"))
+        """,
+        readable=(data,),
+    )
+    assert (ended.returncode, ended.tail) == (0, "tokens\n7")
+    assert (tmp_path / "session" / "tests" / "1" / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "place", ["data/validation.bin", "session/ledger.jsonl", "other/ledger.jsonl", "published.csv"]
+)
+def test_files_that_are_not_named_cannot_be_read(run: Callable[..., Exit], tmp_path: Path, place: str) -> None:
+    """Validation shards beside the train shards, ledgers, other sessions and the tasks' answers are out of reach."""
+    train, secret = tmp_path / "data" / "train.bin", tmp_path / place
+    for file in (train, secret):
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_text("secret")
+    ended = run(tries(f"open({str(secret)!r}).read()"), readable=(train,))
+    assert ended.tail == "refused"
+    assert run(tries(f"os.symlink({str(secret)!r}, 'link'); open('link').read()")).tail == "refused"
+
+
+def test_the_text_of_the_validation_tokens_cannot_be_read(run: Callable[..., Exit]) -> None:
+    """No Python of the machine shows the reference from which pydocs' validation tokens are made."""
+    folders = [str(path) for path in withheld()]
+    assert folders
+    ended = run(
+        f"""
+        import importlib, os
+        for folder in {folders!r}:
+            try:
+                print(sum(len(open(os.path.join(folder, name)).read()) for name in os.listdir(folder)))
+            except OSError:
+                print("refused")
+        """
+    )
+    assert set(ended.tail.splitlines()) <= {"refused", "0"}
+
+
+@pytest.mark.parametrize("place", ["~", "/root", "/home"])
+def test_homes_are_empty(run: Callable[..., Exit], place: str, tmp_path: Path) -> None:
+    """What people keep in their homes is not there, apart from the Python that lies in one."""
+    ended = run(
+        f"""
+        import os, sys
+        try:
+            found = os.listdir(os.path.expanduser({place!r}))
+        except OSError:
+            found = []
+        print([name for name in found if name in (".bashrc", ".ssh", ".profile", ".cache")])
+        """
+    )
+    assert ended.tail == "[]"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "open('/etc/shadow').read()",
+        "open(os.path.join(os.path.dirname(os.__file__), 'planted.py'), 'w')",
+        "open('/usr/planted', 'w')",
+        "open('/planted', 'w')",
+    ],
+)
+def test_system_and_secrets_are_out_of_reach(run: Callable[..., Exit], action: str) -> None:
+    """System, Python and secrets stay as they are."""
+    assert run(tries(action)).tail == "refused"
+
+
+def test_nothing_outside_its_folder_is_written(run: Callable[..., Exit], folder: RunFolder) -> None:
+    """Whatever it writes beside its folder, nobody else sees."""
+    run(tries("os.mkdir('../2')") + tries("open('../../workspace', 'w')") + tries("os.mkdir('/tmp/from-a-sandbox')"))
+    session = folder.root.parent.parent
+    assert sorted(path.name for path in session.iterdir()) == ["tests"]
+    assert sorted(path.name for path in (session / "tests").iterdir()) == [".kernels", "1"]
+    assert not Path("/tmp/from-a-sandbox").exists()
+
+
+def test_a_temporary_file_is_gone_afterwards(run: Callable[..., Exit], folder: RunFolder) -> None:
+    """What is written to /tmp stays in the sandbox and ends with it, also behind a locked folder."""
+    ended = run(
+        """
+        import os, tempfile
+        locked = tempfile.mkdtemp(prefix="left-behind-")
+        open(os.path.join(locked, "file"), "w").write("x")
+        os.chmod(locked, 0)
+        """
+    )
+    assert ended.returncode == 0
+    assert not folder.temporary.exists()
+    assert not list(Path("/tmp").glob("left-behind-*"))
+
+
+def test_it_reaches_no_server_of_this_machine(run: Callable[..., Exit]) -> None:
+    """A listening port on the loopback refuses it, though others reach it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        assert run(tries(f"socket.create_connection(('127.0.0.1', {port}), timeout=5)")).tail == "refused"
+
+
+def test_it_cannot_signal_its_parent(run: Callable[..., Exit]) -> None:
+    """The process that measures it cannot be killed or stopped by it."""
+    ended = run(tries(f"os.kill({os.getpid()}, 0)"))
+    assert ended.tail == "refused"
+
+
+def test_the_environment_holds_nothing_else(run: Callable[..., Exit], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key of the operator does not reach it."""
+    monkeypatch.setenv("LINBENCH_LEDGER_KEY", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert "secret" not in run("import os; print(dict(os.environ))").tail
+
+
+def test_a_daemon_ends_with_the_run(
+    run: Callable[..., Exit], folder: RunFolder, wait_until: Callable[..., None]
+) -> None:
+    """A process that left its session and its parent writes no more once the run has ended."""
+    ended = run(
+        """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                while True:
+                    open("alive", "a").write("x")
+                    time.sleep(0.01)
+            os._exit(0)
+        time.sleep(0.5)
+        """
+    )
+    assert ended.returncode == 0
+    size = (folder.root / "alive").stat().st_size
+    assert size > 0
+    time.sleep(0.2)
+    assert (folder.root / "alive").stat().st_size == size
+
+
+FORKS = """
+import os, time
+for _ in range(200):
+    if os.fork() == 0:
+        time.sleep(60)
+time.sleep(60)
+"""
+FILES = """
+import time
+for number in range(64):
+    open(f"file-{number}", "wb").write(bytes(2**20))
+time.sleep(60)
+"""
+MEMORY = """
+import os, time
+os.fork()
+hog = b"x" * (700 * 2**20)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("code", "limit"), [(FORKS, "processes"), (FILES, "of files"), (MEMORY, "of memory")])
+def test_a_limit_ends_it_with_a_reason(run: Callable[..., Exit], code: str, limit: str) -> None:
+    """Processes, files and memory without end are stopped, and it is said which it was."""
+    ended = run(code, limits=SMALL, timeout_seconds=60)
+    assert ended.timed_out
+    assert limit in str(ended.over)
+
+
+def test_one_process_gets_no_more_memory_than_allowed(run: Callable[..., Exit]) -> None:
+    """Allocation beyond the limit fails inside, where a traceback can name the line."""
+    ended = run("hog = bytearray(2**31)", limits=SMALL)
+    assert ended.returncode == 1
+    assert "MemoryError" in ended.tail
+
+
+def test_one_file_grows_no_larger_than_allowed(run: Callable[..., Exit]) -> None:
+    """A single huge file is refused by the kernel."""
+    code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nopen('huge', 'wb').write(bytes(2**23))"
+    ended = run(code, limits=SMALL)
+    assert "File too large" in ended.tail
+
+
+def test_a_signal_is_reported_as_such(run: Callable[..., Exit]) -> None:
+    """A crash inside looks like a crash outside."""
+    assert run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)").returncode == -signal.SIGSEGV
+
+
+def test_an_interrupt_lets_it_save(
+    run: Callable[..., Exit], folder: RunFolder, wait_until: Callable[..., None]
+) -> None:
+    """SIGTERM to the parent reaches the code in the sandbox, which has time to save."""
+    ready = folder.root / "ready"
+
+    def interrupt() -> None:
+        wait_until(ready.exists)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Interrupted):
+        run(
+            """
+            import signal, sys, time
+            def save(*_):
+                open("saved", "w").write("all")
+                sys.exit(143)
+            signal.signal(signal.SIGTERM, save)
+            open("ready", "w")
+            time.sleep(60)
+            """
+        )
+    thread.join()
+    assert (folder.root / "saved").read_text() == "all"
+
+
+@pytest.mark.skipif(bubblewrap.problem() is not None, reason="bubblewrap does not work here")
+@pytest.mark.parametrize("action", ["os.remove('source.py')", "open('source.py', 'w')", "os.replace('x', 'source.py')"])
+def test_the_snapshot_stays_as_it_is(folder: RunFolder, action: str) -> None:
+    """Under bubblewrap the script cannot change the source that it will be scored by."""
+    folder.source.write_text("open('x', 'w')\n" + tries(action))
+    before = folder.source.read_bytes()
+    with exclusive(folder.lock) as lock, sandbox(folder, CONFIG, "bubblewrap") as confinement:
+        ended = run_child(
+            [sys.executable, str(folder.source)],
+            folder=folder.root,
+            log=folder.log,
+            lock=lock,
+            device="cpu",
+            confinement=confinement,
+        )
+    assert ended.tail == "refused"
+    assert folder.source.read_bytes() == before
+
+
+def test_an_unknown_or_impossible_isolation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator hears which kinds there are, and why none of them works."""
+    with pytest.raises(NoIsolation, match="There are: bubblewrap, landlock, none"):
+        choose("chroot")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(NoIsolation, match="no program bwrap"):
+        choose("bubblewrap")
+    monkeypatch.setenv("LINBENCH_ISOLATION", "none")
+    assert choose() == "none"
