@@ -8,7 +8,7 @@ import msgspec
 from harness.environment import SCORING_VERSION, Environment, environment, harness_sha256
 
 
-def receipt(device: str, isolation: str | None = None) -> dict[str, Any]:
+def receipt(device: str, isolation: str) -> dict[str, Any]:
     """The facts about this harness and this environment that a test's result carries."""
     here = environment(device)
     return {
@@ -16,7 +16,7 @@ def receipt(device: str, isolation: str | None = None) -> dict[str, Any]:
         "scoring_version": SCORING_VERSION,
         "environment": msgspec.to_builtins(here),
         "environment_sha256": here.sha256,
-        **({"isolation": isolation} if isolation is not None else {}),
+        "isolation": isolation,
     }
 
 

@@ -180,7 +180,7 @@ class ReservedTest:
             score,
             self.checkpoint_sha256,
             gpu_names()[: self.conditions.placement.gpus] * self.conditions.placement.nodes,
-            receipt(self.conditions.config.device),
+            receipt(self.conditions.config.device, self.conditions.isolation),
         )
 
     def _hash_checkpoint(self) -> str | None:

@@ -62,7 +62,7 @@ def test_settings_are_pairs() -> None:
 
 def test_a_test_goes_on_under_the_conditions_that_it_began_with() -> None:
     """They are rebuilt from the ledger; a profile or key that this version does not know is the machine's fault."""
-    settled = conditions(TASK, "smoke", 7, {"max_iters": "9"})
+    settled = conditions(TASK, "smoke", 7, {"max_iters": "9"}, isolation="none")
 
     def begun(profile: str, config: dict[str, object]) -> TestState:
         return TestState(1, "reserved", 0, "", "", profile, 7, config, settled.config_sha256, "")
