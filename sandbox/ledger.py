@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import re
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from msgspec import Struct
 
 from sandbox.errors import LedgerDamaged, MachineFault
 from sandbox.events import Event
+from sandbox.ledger_head import head_of, read_head, write_head
 
 KEY_VARIABLE = "LINBENCH_LEDGER_KEY"
 FIRST_PREVIOUS = "0" * 64
@@ -68,6 +70,7 @@ class Ledger:
 
     def read(self) -> Reading:
         """Read and check every line. Raises LedgerDamaged naming the first line that is not what was written."""
+        head = read_head(self.path, self.key)  # first, so that a line written meanwhile is not missed
         try:
             data = self.path.read_bytes()
         except OSError as error:
@@ -76,6 +79,7 @@ class Ledger:
             ) from error
         *lines, tail = data.split(b"\n")
         entries: list[Entry] = []
+        hashes: list[str] = []
         previous, signed = FIRST_PREVIOUS, False
         for number, line in enumerate(lines, 1):
             entry = self._check(line, number, previous)
@@ -83,7 +87,12 @@ class Ledger:
             if number > 1 and signed != signed_before:
                 raise self._damaged(number, f"it is {'' if signed else 'not '}signed, unlike the lines before it")
             previous = entry.hash
+            hashes.append(previous)
             entries.append(entry)
+        if head is not None and head.seq > len(entries):
+            raise self._damaged(head.seq, "it was written, and is missing with all that follow it")
+        if head is not None and head.hash != hashes[head.seq - 1]:
+            raise self._damaged(head.seq, "it is not the line that was written")
         if tail and not _is_torn(tail):
             raise self._damaged(len(lines) + 1, "it is neither a whole line nor the beginning of one")
         return Reading(tuple(entries), previous, signed, len(data) - len(tail), len(tail))
@@ -109,6 +118,7 @@ class Ledger:
                 f"The event could not be written to {self.path}: {error.strerror}. Nothing was recorded. "
                 "Make room or restore access, then repeat the command."
             ) from error
+        self._write_head(entry.seq, digest)
         return Reading((*after.entries, entry), digest, self.key is not None, after.size + len(line) + 1)
 
     def _check(self, line: bytes, number: int, previous: str) -> _Line:
@@ -159,6 +169,16 @@ class Ledger:
             os.close(handle)
         if new:
             sync_folder(self.path.parent)
+
+    def _write_head(self, seq: int, digest: str) -> None:
+        """The event is recorded whether this succeeds or not; a head that is behind is lawful."""
+        try:
+            write_head(self.path, seq, digest, self.key)
+        except OSError as error:
+            print(
+                f"linbench: {head_of(self.path)} could not be written ({error}); the event is recorded.",
+                file=sys.stderr,
+            )
 
     def _damaged(self, number: int, what: str) -> LedgerDamaged:
         return LedgerDamaged(

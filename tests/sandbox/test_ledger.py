@@ -11,6 +11,7 @@ import sandbox
 from sandbox.errors import LedgerDamaged, MachineFault
 from sandbox.events import Commit, Edit, Redo, Reset, Start, Undo
 from sandbox.ledger import EMPTY, KEY_VARIABLE, Ledger, Reading
+from sandbox.ledger_head import head_of
 from sandbox.tasks import LoadedTask
 
 EDIT = Edit("Replaced lines 4..5 – “héllo” 😀", ("x = 'é \\ \"quoted\" \u2028'\n", ""), True)
@@ -80,15 +81,49 @@ def test_a_torn_last_line_is_dropped_and_cut_off(tmp_path: Path, key: bytes | No
     path = tmp_path / "ledger.jsonl"
     event = Commit(1, "done", None, {"val_loss": -1.5e-7, "ppl": 12.5}, {"deep": [1.5, None, True, {"é": "😀"}]})
     before = write(path, EDIT, key=key)
+    behind = head_of(path).read_bytes()
     whole = Ledger(path, key).append(before, event)
     data = path.read_bytes()
     for size in range(before.size + 1, whole.size):
         path.write_bytes(data[:size])
+        head_of(path).write_bytes(behind)
         read = Ledger(path, key).read()
         assert (len(read.entries), read.size, read.torn) == (1, before.size, size - before.size)
         if size % 10 == 0:
             Ledger(path, key).append(read, Undo(1))
             assert [entry.event for entry in Ledger(path, key).read().entries] == [EDIT, Undo(1)]
+
+
+@pytest.mark.parametrize("key", [None, b"secret"])
+def test_lines_that_were_cut_off_at_the_end_are_missed(tmp_path: Path, key: bytes | None) -> None:
+    """Without its last whole line, or with another there, a ledger is damaged; one line ahead of its head is lawful."""
+    path = tmp_path / "ledger.jsonl"
+    before = write(path, EDIT, Undo(1), key=key)
+    behind = head_of(path).read_bytes()
+    Ledger(path, key).append(before, Redo(1))
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    for kept in (lines, [*lines, last[: len(last) // 2]]):
+        path.write_bytes(b"".join(kept))
+        with pytest.raises(LedgerDamaged, match=r"^Line 3 of .* was written, and is missing"):
+            Ledger(path, key).read()
+    other = tmp_path / "other.jsonl"
+    Ledger(other, key).append(write(other, EDIT, Undo(1), key=key), Undo(1))
+    path.write_bytes(b"".join([*lines, last]))
+    head_of(path).write_bytes(head_of(other).read_bytes())
+    with pytest.raises(LedgerDamaged, match=r"^Line 3 of .* is not the line that was written"):
+        Ledger(path, key).read()
+    for left in (behind, b""):  # killed before the head was written; a power cut
+        head_of(path).write_bytes(left)
+        assert len(Ledger(path, key).read().entries) == 3
+
+
+def test_a_head_that_cannot_be_written_stops_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The event is recorded, stderr says what is wrong, and the ledger reads on."""
+    path = tmp_path / "ledger.jsonl"
+    head_of(path).mkdir()
+    write(path, EDIT)
+    assert "could not be written" in capsys.readouterr().err
+    assert len(Ledger(path).read().entries) == 1
 
 
 def test_a_ledger_is_signed_throughout_or_not_at_all(tmp_path: Path) -> None:
