@@ -25,7 +25,7 @@ KILLED = Path(__file__).parents[1] / "processes" / "linbench_killed.py"
         (["--set", "max_iters"], "is not of the form KEY=VALUE", "linbench test --set max_iters=200"),
         (["--set", "max_iters=few"], "max_iters='few'", "linbench test --help"),
         (["--resume"], "there is nothing to resume", "linbench test"),
-        (["--resume", "--profile", "smoke"], "keeps its profile, settings and GPUs", "linbench test --resume"),
+        (["--resume", "--profile", "smoke"], "keeps its profile, settings, isolation", "linbench test --resume"),
     ],
 )
 def test_a_test_that_cannot_be_costs_nothing(
