@@ -29,6 +29,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m harness.bench.startup
 	$(BIN)/python -m harness.bench.fla_cpu
 	$(BIN)/python -m harness.bench.scoring
+	$(BIN)/python -m harness.bench.isolation
 
 # README's picture, drawn from a real session
 picture: $(INSTALLED)
