@@ -59,7 +59,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for kind in kinds:
                 found[kind].append(train(name, kind, Path(where)))
-    print(f"{name}, {STEPS} steps; medians of {ROUNDS} rounds of what is {GOAL} times none's at most")
+    print(f"{name}, {STEPS} steps, medians of {ROUNDS} rounds; as multiples of none, goal: at most {GOAL}")
     for kind, rounds in found.items():
         pairs = zip(rounds, found["none"], strict=True)
         ratios = zip(*([own / bare for own, bare in zip(*pair, strict=True)] for pair in pairs), strict=True)
