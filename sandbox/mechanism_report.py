@@ -69,7 +69,7 @@ def mechanism_report(mechanism: Mechanism) -> Report:
 
 def count(files: list[Path], region: str, profile: str, reference: int) -> list[Count]:
     """Count the untouched script's model with each file in a region, at a profile's size, in a child process."""
-    first, last = _lines(region)
+    first, last = region_lines(region)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as sizes:
         json.dump(without_paths(_sizes(profile)), sizes)
         sizes.flush()
@@ -85,7 +85,7 @@ def count(files: list[Path], region: str, profile: str, reference: int) -> list[
     return msgspec.json.decode(ended.stdout.splitlines()[-1], type=list[Count])
 
 
-def _lines(region: str) -> tuple[int, int]:
+def region_lines(region: str) -> tuple[int, int]:
     """Where the region of that name lies in the shipped script."""
     regions = (part for name in list_tasks() for part in load_task(name).task.regions)
     found = next(part for part in regions if part.name == region)

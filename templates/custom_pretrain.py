@@ -28,7 +28,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     def forward(self, x):
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, 1e-5)
+        return Fused.layer_norm(x, self.weight, self.bias)
 
 # ── Attention: the only part of a block that mixes positions ───────────────────────────────────────────
 class CausalSelfAttention(nn.Module):
@@ -162,12 +162,12 @@ class GPT(nn.Module):
             nn.init.zeros_(module.bias)
 
     def forward(self, idx, targets=None):
-        x = self.embedding(idx)
+        x = Fused.stream(self.embedding(idx))  # (B, T, C), under autocast in bf16: half the bytes to move
         for layer_idx, block in enumerate(self.blocks):
             value = self.embedding.get_value_embed(layer_idx)
-            x = block(x if value is None else x + value)
+            x = block(x if value is None else x + value.to(x.dtype))
         logits = F.linear(self.ln_f(x), self.embedding.get_lm_head_weight())  # (B, T, vocab_size)
-        return logits, None if targets is None else F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        return logits, None if targets is None else Fused.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     def configure_optimizers(self, weight_decay, learning_rate, betas, device_type):
         """AdamW whose weight decay acts on matrices alone, not on gains, biases and other vectors.
@@ -201,12 +201,16 @@ def get_lr(step, settings):
     return settings.min_lr + share * (settings.learning_rate - settings.min_lr)
 
 
+def build_model(settings):
+    """The model that the settings describe, on the CPU, its weights drawn from the seed."""
+    torch.manual_seed(settings.seed)
+    return GPT(GPTConfig(**{field.name: getattr(settings, field.name) for field in fields(GPTConfig)}))
+
+
 class TokenWindows:
     """Windows of block_size + 1 tokens over memory-mapped uint16 files, in a seeded order, each once an epoch.
 
-    Which tokens window n holds depends on the seed and on n alone: a step sees the same text on any number of
-    GPUs and after any interruption, and the step is all there is to remember of the data position.
-    """
+    Window n is the same on any number of GPUs and after any interruption: the step is the data position."""
 
     def __init__(self, files, block_size, seed):
         self.block_size = block_size
@@ -235,11 +239,7 @@ class TokenWindows:
 
 
 def load_settings(path):
-    """The run config at `path`, with CONFIG_OVERRIDES on top of it.
-
-    The harness writes the config (harness/run_config.py says what each key means); the keys and values of the
-    overrides are checked before a run, so that here they can be taken as they are.
-    """
+    """The run config at `path` (harness/run_config.py says what each key means), with CONFIG_OVERRIDES on top."""
     with open(path, encoding="utf-8") as file:
         settings = json.load(file)
 
@@ -250,10 +250,16 @@ def load_settings(path):
     return SimpleNamespace(**{**settings, **CONFIG_OVERRIDES})
 
 
-def build_model(settings):
-    """The model that the settings describe, on the CPU, its weights drawn from the seed."""
-    torch.manual_seed(settings.seed)
-    return GPT(GPTConfig(**{field.name: getattr(settings, field.name) for field in fields(GPTConfig)}))
+class Fused:
+    """Element-wise work of the frozen parts; where a training runs on CUDA, torch.compile makes few kernels of it."""
+    cross_entropy = F.cross_entropy
+
+    def layer_norm(x, weight, bias):
+        return F.layer_norm(x, weight.shape, weight, bias, 1e-5).to(x.dtype)  # which autocast computes in fp32
+
+    def stream(x):
+        autocast = torch.is_autocast_enabled(x.device.type)
+        return x.to(torch.get_autocast_dtype(x.device.type)) if autocast else x
 
 
 class Workers:
@@ -295,22 +301,6 @@ class Workers:
         return values
 
 
-class MetricsFile:
-    """One JSON line an evaluation. The checkpoint keeps them too, and a resumed run begins with those that it kept."""
-
-    def __init__(self, path, lines):
-        self.path, self.lines = path, lines
-        with open(path, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-
-    def append(self, **record):
-        self.lines.append(json.dumps(record) + "\n")
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(self.lines[-1])
-        losses = ", ".join(f"{key}={record[key]:.4f}" for key in ("train_loss", "val_loss"))
-        print(f"TRAIN_METRICS: step={record['step']}, {losses}", flush=True)
-
-
 class Training:
     """One run from its first step, or from its checkpoint, to its last."""
 
@@ -318,6 +308,10 @@ class Training:
         self.settings, self.workers = settings, Workers(settings)
         self.device = self.workers.device
         torch.set_float32_matmul_precision("high")
+        if self.device.type == "cuda":
+            torch._dynamo.config.suppress_errors = True  # where nothing can be compiled, the code runs as it is written
+            for name in ("cross_entropy", "layer_norm"):
+                setattr(Fused, name, torch.compile(getattr(Fused, name), dynamic=False))
         self.windows = TokenWindows(settings.train_files, settings.block_size, settings.seed)
         self.dev_windows = TokenWindows(settings.dev_files, settings.block_size, 0)
         self.model = build_model(settings).to(self.device)
@@ -330,7 +324,9 @@ class Training:
         self.tokens_per_step = settings.block_size * settings.micro_batch_size * settings.gradient_accumulation_steps
         if os.path.exists(settings.checkpoint_file):
             self.load()
-        self.metrics = MetricsFile(settings.metrics_file, self.lines) if self.workers.rank == 0 else None
+        if self.workers.rank == 0:
+            with open(settings.metrics_file, "w", encoding="utf-8") as file:
+                file.writelines(self.lines)  # a resumed run begins with those that its checkpoint kept
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
 
     def save(self):
@@ -400,8 +396,12 @@ class Training:
         if self.workers.rank == 0:
             losses = {"train_loss": train_loss / train_count, "val_loss": val_loss / val_count}
             work = {"tokens": self.step * self.tokens_per_step, "tokens_per_second": self.speed}
-            memory = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
-            self.metrics.append(step=self.step, **losses, seconds=self.seconds, **work, peak_memory_bytes=memory)
+            work["peak_memory_bytes"] = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
+            self.lines.append(json.dumps({"step": self.step, **losses, "seconds": self.seconds, **work}) + "\n")
+            with open(self.settings.metrics_file, "a", encoding="utf-8") as file:
+                file.write(self.lines[-1])
+            shown = ", ".join(f"{name}={loss:.4f}" for name, loss in losses.items())
+            print(f"TRAIN_METRICS: step={self.step}, {shown}", flush=True)
 
     def report(self):
         """Print progress and end a run whose loss is no longer a number; asking for the loss waits for the GPU."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from sandbox.cli import data, editing, history, library, results, tasks, testing
+from sandbox.cli import bench, data, editing, history, library, results, tasks, testing
 from sandbox.errors import LinbenchError, MachineFault, Stopped, UsageError, nearest
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tasks, library, data, editing, history, testing, results):
+for module in (tasks, library, data, bench, editing, history, testing, results):
     module.register(app)
 
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]

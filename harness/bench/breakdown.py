@@ -1,0 +1,78 @@
+"""Where the milliseconds of a training step go on a GPU: its kernels by what they do, in both training loops."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+from harness.bench.comparison import BreakdownRow
+from harness.bench.loops import LOOPS, warmed_up
+
+KINDS = {
+    "matrix products": r"gemm|nvjet|xmma|cutlass|cublas|splitk",
+    "softmax attention": r"flash|fmha|cudnn.*sdpa|mha_",
+    "optimizer": r"multi_tensor|adam|lpnorm",
+    "loss": r"softmax|nll_loss|triton_red_fused__log_softmax|triton_.*nll",
+    "norms": r"layer_norm|LayerNorm|gamma|triton_.*native_layer_norm|GammaBeta",
+    "GELU": r"gelu",
+    "short convolutions": r"conv1d",
+    "copies and casts": r"copy|memcpy|memset|CatArray|cat_",
+    "other element-wise": r"at::native|elementwise|reduce_kernel|triton_(poi|red|per)_",
+}
+"""Kinds of kernels by what their names contain, the first that fits; the others are the mechanism's own."""
+MECHANISM = "mechanism"
+LISTED = 12
+"""Kernels that are listed by name, the longest ones."""
+
+
+def break_down(mechanism: str, script: ModuleType, settings: Any, steps: int | None) -> BreakdownRow:
+    """Record some optimizer steps of each loop; times are milliseconds of one micro-batch."""
+    found = {}
+    for name, build in LOOPS.items():
+        loop, _ = warmed_up(build, script, settings)
+        found[name] = _kernels(loop, steps or 1, settings.gradient_accumulation_steps)
+        del loop
+    kinds = {name: dict(_by_kind(kernels)) for name, kernels in found.items()}
+    longest = {name: dict(kernels.most_common(LISTED)) for name, kernels in found.items()}
+    return BreakdownRow(mechanism, kinds["reference"], kinds["template"], longest["reference"], longest["template"])
+
+
+def _kernels(loop: Any, steps: int, micro_batches: int) -> Counter[str]:
+    """Milliseconds a micro-batch of each kernel; `idle` is the time in which the GPU waited for the next one."""
+    torch.cuda.synchronize()
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as recorded:
+        begin.record()
+        for _ in range(steps):
+            loop.update()
+        end.record()
+        torch.cuda.synchronize()
+    kernels: Counter[str] = Counter()
+    for event in recorded.events():
+        if event.device_type == DeviceType.CUDA and not getattr(event, "is_user_annotation", False):
+            kernels[event.name] += event.time_range.elapsed_us() / 1000 / (steps * micro_batches)
+    kernels["idle"] = begin.elapsed_time(end) / (steps * micro_batches) - sum(kernels.values())
+    return kernels
+
+
+def _by_kind(kernels: Mapping[str, float]) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for name, milliseconds in kernels.items():
+        kinds[kind_of(name)] += milliseconds
+    return kinds
+
+
+def kind_of(kernel: str) -> str:
+    """The kind of a kernel by its name.
+
+    >>> kind_of("nvjet_hsh_256x128_64x4_1x2_h_bz_coopA_NTT")
+    'matrix products'
+    """
+    if kernel == "idle":
+        return kernel
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, kernel)), MECHANISM)

@@ -1,0 +1,73 @@
+"""`linbench bench` and `linbench warm`: how fast this machine trains, and kernels compiled ahead of time."""
+
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.options import DEFAULT_TASK, JsonOption, ProfileOption, SetOption
+from sandbox.cli.reply import reply
+
+MECHANISMS = "mha,gla,deltanet,retnet,hybrid"
+MechanismsOption = Annotated[str, typer.Option(help="Keys of `linbench mechanisms`, with commas between.")]
+
+app = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def throughput(
+    mechanisms: MechanismsOption = MECHANISMS,
+    profile: ProfileOption = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in a round; with --loss in all.")] = None,
+    loss: Annotated[bool, typer.Option(help="Compare losses on the profile's data instead of speed.")] = False,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the script's training loop and a plain one in turn: tokens/s, their ratio, MFU and memory, or losses."""
+    from sandbox.bench_report import loss_report, throughput_report
+
+    asked, keys = _asked(profile, settings), mechanisms.split(",")
+    reply(loss_report(keys, asked, steps or 300) if loss else throughput_report(keys, asked, steps), as_json)
+
+
+@app.command()
+def kernels(
+    mechanisms: MechanismsOption = "deltanet,gla",
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where the milliseconds of a training step go on this GPU, by kind of kernel, in both loops."""
+    from sandbox.bench_report import breakdown_report
+
+    reply(breakdown_report(mechanisms.split(","), _asked(profile, settings)), as_json)
+
+
+def warm(
+    mechanisms: MechanismsOption = MECHANISMS,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compile the GPU kernels of known mechanisms into a cache that every session starts from."""
+    from sandbox.warming import warm_report
+
+    asked = _asked(profile, settings)
+    reply(
+        warm_report(mechanisms.split(","), asked.config, lambda line: typer.echo(f"linbench: {line}", err=True)),
+        as_json,
+    )
+
+
+def _asked(profile: str | None, settings: list[str] | None):  # type: ignore[no-untyped-def]
+    """The conditions of a test of the default task on this machine."""
+    from sandbox.conditions import conditions, default_profile, parse_settings
+    from sandbox.tasks import load_task
+
+    task = load_task(DEFAULT_TASK).task
+    return conditions(task, profile or default_profile(task), 0, parse_settings(settings or []))
+
+
+def register(main: typer.Typer) -> None:
+    """Add these commands."""
+    main.add_typer(app, name="bench")
+    main.command()(warm)
