@@ -1,7 +1,7 @@
 """Puts one known mechanism through all that a test does on a GPU, so that its kernels lie compiled in a cache.
 
-`python -m harness.warm REQUEST training` runs two optimizer steps and an evaluation of a model of two layers, since kernels
-do not depend on their number; `preflight` in the place of `training` runs what `linbench check` does.
+`python -m harness.warm REQUEST training` does two optimizer steps and an evaluation with two layers, whose kernels are
+those of any number of layers; `preflight` in the place of `training` does what `linbench check` does.
 """
 
 import sys
