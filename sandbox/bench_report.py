@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -52,9 +53,9 @@ def throughput_report(keys: Sequence[str], asked: Conditions, steps: int | None)
     return Report(data, (heading, Table(columns, shown, frozenset(columns[1:])), Paragraph(note)))
 
 
-def loss_report(keys: Sequence[str], asked: Conditions, steps: int) -> Report:
-    """Compare the losses of both loops on the profile's data. Raises as `throughput_report`, or for missing data."""
-    data = open_data(asked)
+def loss_report(keys: Sequence[str], asked: Conditions, dataset: str, steps: int) -> Report:
+    """Compare the losses of both loops on a data set. Raises as `throughput_report`, or for missing data."""
+    data = open_data(replace(asked, profile=msgspec.structs.replace(asked.profile, data=dataset)))
     files = {"train_files": tuple(map(str, data.train_files)), "dev_files": tuple(map(str, data.dev_files))}
     config = msgspec.structs.replace(asked.config, **files)
     rows = _answer(request_for(keys, config, "loss", steps)).loss

@@ -18,7 +18,7 @@ def throughput(
     mechanisms: MechanismsOption = MECHANISMS,
     profile: ProfileOption = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in a round; with --loss in all.")] = None,
-    loss: Annotated[bool, typer.Option(help="Compare losses on the profile's data instead of speed.")] = False,
+    loss: Annotated[str | None, typer.Option(help="Compare losses on this data set instead of speed.")] = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -26,7 +26,8 @@ def throughput(
     from sandbox.bench_report import loss_report, throughput_report
 
     asked, keys = _asked(profile, settings), mechanisms.split(",")
-    reply(loss_report(keys, asked, steps or 300) if loss else throughput_report(keys, asked, steps), as_json)
+    found = throughput_report(keys, asked, steps) if loss is None else loss_report(keys, asked, loss, steps or 300)
+    reply(found, as_json)
 
 
 @app.command()
