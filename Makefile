@@ -23,13 +23,14 @@ check: $(INSTALLED)
 # the part of harness that the CLI may load
 TORCH_FREE := harness/isolation harness/run_sandbox.py harness/launch.py harness/stages.py harness/faults.py harness/metrics.py harness/machine.py \
 	harness/profiles harness/estimates.py harness/watch.py harness/worker_output.py harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
-	harness/preflight/report.py harness/scoring/report.py harness/data
+	harness/kernel_cache.py harness/bench/comparison.py harness/preflight/report.py harness/scoring/report.py harness/data
 
 bench: $(INSTALLED)
 	$(BIN)/python -m harness.bench.startup
 	$(BIN)/python -m harness.bench.fla_cpu
 	$(BIN)/python -m harness.bench.scoring
 	$(BIN)/python -m harness.bench.isolation
+	$(BIN)/linbench bench throughput --profile smoke
 
 # README's picture, drawn from a real session
 picture: $(INSTALLED)

@@ -1,7 +1,6 @@
 """What `linbench bench throughput` answers: both training loops side by side, in speed or in loss."""
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -91,7 +90,7 @@ def _answer(request: Request) -> Answer:
         question.write_bytes(msgspec.json.encode(request))
         command = python_module("harness.bench.throughput", str(question))
         environment = child_environment(device) | (variables(shared_cache(device)) if device == "cuda" else {})
-        ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=sys.stderr, check=False)
+        ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     if ended.returncode:
         raise MachineFault("the comparison failed; its last words are above.", run="linbench bench throughput --help")
     return msgspec.json.decode(ended.stdout.splitlines()[-1], type=Answer)

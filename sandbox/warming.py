@@ -69,7 +69,7 @@ def warm(keys: Sequence[str], config: RunConfig, cache: Path, say: Callable[[str
         say(f"compiling {', '.join(keys)}")
         jobs = [(_request(key, crowded, Path(folder)), stage) for key in keys for stage in STAGES]
         with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
-            compiled = list(pool.map(lambda job: _child(job[0], job[1], environment), jobs))
+            compiled = list(pool.map(lambda job: warm_child(job[0], job[1], environment), jobs))
         for choice in set(cache.rglob(CHOICES)) - known:
             choice.unlink()
         return [
@@ -83,7 +83,7 @@ def _tune(key: str, request: Path, compiling: float, environment: dict[str, str]
     tuning, error = 0.0, None
     for stage in STAGES:
         say(f"tuning {key}: {stage}")
-        seconds, error = _child(request, stage, environment)
+        seconds, error = warm_child(request, stage, environment)
         tuning += seconds
         if error is not None:
             say(f"{key} does not run here: {error}")
@@ -97,7 +97,7 @@ def _request(key: str, config: RunConfig, folder: Path) -> Path:
     return file
 
 
-def _child(request: Path, stage: str, environment: dict[str, str]) -> tuple[float, str | None]:
+def warm_child(request: Path, stage: str, environment: dict[str, str]) -> tuple[float, str | None]:
     """Wall time of one warming process, and its last words if it failed."""
     began = time.monotonic()
     command = python_module("harness.warm", str(request), stage)

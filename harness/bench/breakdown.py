@@ -17,8 +17,8 @@ KINDS = {
     "matrix products": r"gemm|nvjet|xmma|cutlass|cublas|splitk",
     "softmax attention": r"flash|fmha|cudnn.*sdpa|mha_",
     "optimizer": r"multi_tensor|adam|lpnorm",
-    "loss": r"softmax|nll_loss|triton_red_fused__log_softmax|triton_.*nll",
-    "norms": r"layer_norm|LayerNorm|gamma|triton_.*native_layer_norm|GammaBeta",
+    "loss": r"softmax|nll_loss",
+    "norms": r"vectorized_layer_norm|layer_norm_grad|GammaBeta|triton_.*native_layer_norm",
     "GELU": r"gelu",
     "short convolutions": r"conv1d",
     "copies and casts": r"copy|memcpy|memset|CatArray|cat_",
@@ -75,4 +75,4 @@ def kind_of(kernel: str) -> str:
     """
     if kernel == "idle":
         return kernel
-    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, kernel)), MECHANISM)
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, kernel, re.IGNORECASE)), MECHANISM)

@@ -1,0 +1,72 @@
+"""`linbench bench` and `linbench warm`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.machine import gpu_names
+from sandbox.bench_report import request_for
+from sandbox.conditions import conditions
+from sandbox.tasks import load_task
+from sandbox.warming import warm, warm_child
+
+Linbench = Callable[..., Any]
+SMALL = ("--profile", "smoke", "--set", "n_layer=1", "--set", "n_embd=32", "--set", "block_size=32")
+
+
+def test_the_two_loops_are_compared_in_speed(linbench: Linbench) -> None:
+    """One command prints tokens/s of both loops, their ratio, and the facts for machines."""
+    reply = linbench(
+        "bench", "throughput", "--mechanisms", "mha", *SMALL, "--set", "device=cpu", "--steps", "1", "--json"
+    )
+    (row,) = reply.json["rows"]
+    assert row["mechanism"] == "mha"
+    assert row["ratio"] > 0
+    assert row["mfu"] is None
+
+
+def test_the_two_loops_are_compared_in_loss(linbench: Linbench) -> None:
+    """With --loss both train on a data set, and the table shows the difference."""
+    options = ("--mechanisms", "mha", *SMALL, "--set", "device=cpu", "--steps", "3", "--loss", "pydocs")
+    reply = linbench("bench", "throughput", *options)
+    assert reply.code == 0
+    assert reply.out.splitlines()[-1].split()[:2] == ["mha", "3"]
+    assert abs(float(reply.out.split()[-1])) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bench", "throughput", "--mechanisms", "mha,gal"), "no mechanism 'gal'"),
+        (("bench", "throughput", "--profile", "smok"), "no profile 'smok'"),
+        (("bench", "kernels", "--profile", "smoke", "--set", "device=cpu"), "kernels are those of a GPU"),
+        (("warm", "--profile", "smoke", "--set", "device=cpu"), "only kernels of a GPU are compiled"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(linbench: Linbench, arguments: tuple[str, ...], said: str) -> None:
+    """A mistake is answered before anything runs."""
+    reply = linbench(*arguments)
+    assert (reply.code, said in reply.out) == (2, True), reply.out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(gpu_names()), reason="the CPU's processes, where there is no GPU")
+def test_warming_runs_every_mechanism_twice(runs: Path, tmp_path: Path) -> None:
+    """The real processes train and check a mechanism; the last words of one that cannot run are kept."""
+    task = load_task("llm-pretrain-linear-attention").task
+    small = {"n_layer": "1", "n_embd": "32", "n_head": "2", "block_size": "32", "device": "cpu"}
+    said: list[str] = []
+    odd = {**small, "n_embd": "33"}
+    rows = warm(["mha"], conditions(task, "smoke", 0, small).config, tmp_path / "kernels", said.append)
+    assert [(row.mechanism, row.error) for row in rows] == [("mha", None)]
+    assert said == ["compiling mha", "tuning mha: training", "tuning mha: preflight"]
+    request = tmp_path / "odd.json"
+    request.write_bytes(msgspec.json.encode(request_for(["mha"], conditions(task, "smoke", 0, odd).config)))
+    seconds, error = warm_child(request, "training", dict(os.environ))
+    assert seconds > 0
+    assert error is not None
+    assert error.startswith("AssertionError")
