@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.estimates import parameters
 from harness.isolation import Confinement, choose
 from harness.isolation.confinement import limits
+from harness.kernel_cache import seed, variables
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
 
@@ -38,6 +39,8 @@ def sandbox(
     root = folder.root.resolve()
     frozen = [path for path in (folder.source, folder.run, folder.lock) if path.exists()]
     with _temporary(folder.temporary) as temporary:
+        if config.device == "cuda":
+            seed(folder.kernels)
         folder.kernels.mkdir(exist_ok=True)
         yield Confinement(
             kind=kind,
@@ -55,8 +58,7 @@ def sandbox(
 
 def kernel_caches(folder: RunFolder) -> dict[str, str]:
     """Where a child of this run keeps what it compiles, as environment variables."""
-    kernels = folder.kernels.resolve()
-    return {"TRITON_CACHE_DIR": str(kernels / "triton"), "TORCHINDUCTOR_CACHE_DIR": str(kernels / "inductor")}
+    return variables(folder.kernels.resolve())
 
 
 @contextmanager
