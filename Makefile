@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench picture clean
+.PHONY: demo test check bench fuzz picture clean
 
 # one real session, by the commands that an agent would type
 demo: $(INSTALLED)
@@ -31,6 +31,11 @@ bench: $(INSTALLED)
 	$(BIN)/python -m harness.bench.scoring
 	$(BIN)/python -m harness.bench.isolation
 	$(BIN)/linbench bench throughput --profile smoke
+
+# random input without end: 100,000 edits, 10,000 files; SEED=n takes others
+fuzz: $(INSTALLED)
+	$(BIN)/python tests/fuzz/edits.py --seed $(or $(SEED),0)
+	$(BIN)/python tests/fuzz/loaders.py --seed $(or $(SEED),0)
 
 # README's picture, drawn from a real session
 picture: $(INSTALLED)
