@@ -1,6 +1,7 @@
-"""Atomic text files: a reader sees the old text or the new one, never half of either."""
+"""Atomic text files: a reader sees the old text or the new one, never half of either; and removal."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,3 +18,11 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (and not what it leads to) or a whole folder; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -10,6 +10,10 @@ class RunFolder:
 
     root: Path
 
+    def of_seed(self, seed: int) -> "RunFolder":
+        """The folder of a further seed of the same test; the first one has this one."""
+        return RunFolder(self.root / f"seed-{seed}")
+
     @property
     def source(self) -> Path:
         """The script as it was when the test was reserved."""

@@ -139,6 +139,11 @@ def conditions_of(test: TestState, endpoint: str | None = None) -> Conditions:
         ) from error
 
 
+def of_seed(begun: Conditions, seed: int) -> Conditions:
+    """The same conditions for another seed of the test."""
+    return replace(begun, config=msgspec.structs.replace(begun.config, seed=seed))
+
+
 def as_it_ran(asked: Conditions, run: Path) -> Conditions:
     """The same with the micro-batches that a run under them, by its run.json, found memory for."""
     if not run.is_file():

@@ -33,8 +33,16 @@ class Start(_Event, frozen=True):
     tests: int
     """The budget: how many tests may be spent."""
     seed: int
+    """The first seed of each test."""
     version: str
     """Of linbench."""
+    seeds: tuple[int, ...] = ()
+    """All seeds of each test, the first one included, where there are several."""
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds that each test trains, be it one."""
+        return self.seeds or (self.seed,)
 
 
 class Edit(_Event, frozen=True):
@@ -84,6 +92,21 @@ class Reserve(_Event, frozen=True):
     """Machines that share the run."""
     isolation: str = "none"
     """The sandbox that the agent's code runs in: bubblewrap, landlock or none."""
+    seeds: tuple[int, ...] = ()
+    """All seeds that the test trains, one after the other, where there are several; `seed` is the first."""
+
+
+class SeedScored(_Event, frozen=True):
+    """One seed of a test with several was trained and scored; the next one follows, or the commit."""
+
+    test: int
+    seed: int
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+    """As a commit's."""
+
+    def __post_init__(self) -> None:
+        _require_finite(self.metrics)
 
 
 class Resume(_Event, frozen=True):
@@ -116,9 +139,12 @@ class Score(_Event, frozen=True):
 
     test: int
     metrics: dict[str, float]
+    by_seed: dict[int, dict[str, float]] = {}
+    """The same of each seed, where there are several: `metrics` are their means."""
 
     def __post_init__(self) -> None:
-        _require_finite(self.metrics)
+        for metrics in (self.metrics, *self.by_seed.values()):
+            _require_finite(metrics)
 
 
 class Refund(_Event, frozen=True):
@@ -139,10 +165,13 @@ class Submit(_Event, frozen=True):
     """The leaderboard's row."""
     metrics: dict[str, float] = {}
     """What was hidden until now."""
+    by_seed: dict[int, dict[str, float]] = {}
+    """The same of each seed, where there are several: `metrics` are their means."""
 
     def __post_init__(self) -> None:
-        _require_finite(self.metrics)
+        for metrics in (self.metrics, *self.by_seed.values()):
+            _require_finite(metrics)
 
 
-Event = Start | Edit | Undo | Redo | Reset | Reserve | Resume | Commit | Score | Refund | Submit
+Event = Start | Edit | Undo | Redo | Reset | Reserve | SeedScored | Resume | Commit | Score | Refund | Submit
 TextChange = Edit | Undo | Redo | Reset

@@ -1,8 +1,10 @@
 """How numbers, times and hashes are written in replies, and which metrics a reader may see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from sandbox.seeds import Spread
 from sandbox.state import SessionState, TestState
 from sandbox.task_schema import Task
 from sandbox.untouched import may_be_submitted
@@ -15,9 +17,23 @@ def number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
 
 
-def metric_cells(metrics: Mapping[str, float], names: tuple[str, ...]) -> tuple[str, ...]:
-    """One cell a name, with a dash for what was not measured."""
-    return tuple(number(metrics[name]) if name in metrics else ABSENT for name in names)
+def metric_cells(
+    metrics: Mapping[str, float], names: tuple[str, ...], spread: Mapping[str, Spread] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """One cell a name, with a dash for what was not measured, and the deviation where there are several seeds."""
+    return tuple(
+        (f"{number(metrics[name])} ±{number(spread[name].deviation)}" if name in spread else number(metrics[name]))
+        if name in metrics
+        else ABSENT
+        for name in names
+    )
+
+
+def scatter(spread: Spread | None) -> str:
+    """The deviation over seeds, with the smallest and the largest value; empty for one seed."""
+    if spread is None:
+        return ""
+    return f" ±{number(spread.deviation)} ({number(spread.smallest)} to {number(spread.largest)})"
 
 
 def duration(seconds: float) -> str:
@@ -30,6 +46,15 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
+
+
+def seed_words(seeds: Sequence[int]) -> str:
+    """One seed or several.
+
+    >>> seed_words((42, 43))
+    'seeds 42, 43'
+    """
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def short(digest: str) -> str:
@@ -78,6 +103,15 @@ def visible_metrics(state: SessionState, test: TestState) -> dict[str, float]:
     hidden = withheld(state)
     order = [*(name for name in metric_names(state.task.task) if name in measured), *measured]
     return {name: measured[name] for name in dict.fromkeys(order) if name not in hidden}
+
+
+def visible_by_seed(state: SessionState, test: TestState) -> dict[str, dict[str, float]]:
+    """The same of each seed, by its number, where a test has several."""
+    hidden = withheld(state)
+    return {
+        str(seed): {name: value for name, value in found.metrics.items() if name not in hidden}
+        for seed, found in test.by_seed.items()
+    }
 
 
 def best_test(state: SessionState) -> TestState | None:

@@ -9,9 +9,23 @@ from typing import Any
 
 from sandbox.document import Document, Frame
 from sandbox.errors import BudgetSpent, LedgerDamaged, LinbenchError, UsageError
-from sandbox.events import Commit, Edit, Redo, Refund, Reserve, Reset, Resume, Score, Start, Submit, TextChange, Undo
+from sandbox.events import (
+    Commit,
+    Edit,
+    Redo,
+    Refund,
+    Reserve,
+    Reset,
+    Resume,
+    Score,
+    SeedScored,
+    Start,
+    Submit,
+    TextChange,
+    Undo,
+)
 from sandbox.ledger import Entry
-from sandbox.state import Revision, SessionState, TestState
+from sandbox.state import Revision, SeedState, SessionState, TestState
 from sandbox.untouched import may_be_submitted
 
 
@@ -54,6 +68,8 @@ def _after(state: SessionState, entry: Entry) -> SessionState:
             return _change_text(state, event, entry)
         case Reserve() as event:
             return _reserve(state, event, entry)
+        case SeedScored() as event:
+            return _seed_scored(state, event)
         case Resume() as event:
             return _resume(state, event)
         case Commit() | Refund() as event:
@@ -142,8 +158,18 @@ def _reserve(state: SessionState, event: Reserve, entry: Entry) -> SessionState:
         nodes=event.nodes,
         isolation=event.isolation,
         began=entry.time,
+        seeds=event.seeds,
     )
     return _with_test(state, test)
+
+
+def _seed_scored(state: SessionState, event: SeedScored) -> SessionState:
+    test = _find_test(state, event.test)
+    left = [seed for seed in test.seeds if seed not in test.by_seed]
+    if test.status != "reserved" or left[:1] != [event.seed]:
+        raise UsageError(f"Test {test.number} does not wait for seed {event.seed}.", run="linbench status")
+    by_seed = {**test.by_seed, event.seed: SeedState(event.metrics, event.facts)}
+    return _with_test(state, replace(test, by_seed=by_seed))
 
 
 def _resume(state: SessionState, event: Resume) -> SessionState:
@@ -165,6 +191,8 @@ def _end(state: SessionState, event: Commit | Refund, entry: Entry) -> SessionSt
         raise UsageError(f"Test {test.number} has already ended: it is {test.status}.", run="linbench status")
     outcome: dict[str, Any]
     if isinstance(event, Commit):
+        if event.status == "done" and set(test.by_seed) != set(test.seeds):
+            raise UsageError(f"Test {test.number} has seeds that are not scored.", run="linbench test --resume")
         outcome = {"status": event.status, "metrics": event.metrics, "facts": event.facts}
     else:
         outcome = {"status": "refunded", "detail": event.detail, "resumable": event.resumable}
@@ -179,14 +207,18 @@ def _score(state: SessionState, event: Score) -> SessionState:
         raise UsageError(
             f"Test {test.number} is {test.status}; only a finished test is scored again.", run=_next(state)
         )
-    return _with_test(state, _measured(test, event.metrics))
+    return _with_test(state, _measured(test, event))
 
 
-def _measured(test: TestState, metrics: dict[str, float]) -> TestState:
+def _measured(test: TestState, event: Score | Submit) -> TestState:
     facts = dict(test.facts or {})
-    missing = {name: why for name, why in facts.pop("not_measured", {}).items() if name not in metrics}
+    missing = {name: why for name, why in facts.pop("not_measured", {}).items() if name not in event.metrics}
     facts |= {"not_measured": missing} if missing else {}
-    return replace(test, metrics={**metrics, **(test.metrics or {})}, facts=facts)
+    by_seed = {
+        seed: replace(found, metrics={**event.by_seed.get(seed, {}), **found.metrics})
+        for seed, found in test.by_seed.items()
+    }
+    return replace(test, metrics={**event.metrics, **(test.metrics or {})}, facts=facts, by_seed=by_seed)
 
 
 def _submit(state: SessionState, event: Submit) -> SessionState:
@@ -197,7 +229,7 @@ def _submit(state: SessionState, event: Submit) -> SessionState:
         raise UsageError(
             f"Test {test.number} is {test.status}{why} and cannot be submitted. {_submittable(state)}", run=_next(state)
         )
-    measured = _with_test(state, _measured(test, event.metrics))
+    measured = _with_test(state, _measured(test, event))
     return replace(measured, submitted=test.number, row=event.row)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from sandbox.figures import ABSENT, day, metric_cells, metric_names, number
-from sandbox.ranking import Ranking, rank
+from sandbox.ranking import Ranked, Ranking, rank
 from sandbox.report import Block, Heading, Paragraph, Report, Table
 from sandbox.row import Row
+from sandbox.seeds import Spread, spreads
 from sandbox.tasks import LoadedTask
 
 _ORIGIN = (
@@ -73,6 +74,8 @@ def _data(ranking: Ranking) -> dict[str, Any]:
             "metrics": row.metrics,
             "normalised": row.normalised,
             "like_baselines": None if row.like is None else list(row.like),
+            "by_seed": {} if row.row is None else row.row.by_seed,
+            "spread": {name: found._asdict() for name, found in _spreads(row).items()},
             **_origin(row.row),
         }
         for row in ranking.ranked
@@ -98,7 +101,7 @@ def _table(loaded: LoadedTask, ranking: Ranking) -> Table:
             f"{row.name} {LIKE_BASELINE}" if row.like else row.name,
             row.kind,
             *(f"{row.normalised[primary]:.3f}" if primary in row.normalised else ABSENT for _ in norm),
-            *metric_cells(row.metrics, names),
+            *metric_cells(row.metrics, names, _spreads(row)),
             *(() if row.row is None else (row.row.session, day(row.row.submitted))),
         )
         for row in ranking.ranked
@@ -106,19 +109,29 @@ def _table(loaded: LoadedTask, ranking: Ranking) -> Table:
     return Table(("rank", "name", "kind", *norm, *names, *local), rows, frozenset({"rank", *norm, *names}))
 
 
+def _spreads(row: Ranked) -> dict[str, Spread]:
+    return {} if row.row is None else spreads(list(row.row.by_seed.values()))
+
+
 def leaderboard_csv(loaded: LoadedTask, rows: Iterable[Row]) -> str:
     """The leaderboard as one table of comma-separated values, with its groups told apart by their first columns."""
     names = metric_names(loaded.task)
-    norms = [f"norm_{name}" for name in names]
+    more = [f"{what}_{name}" for what in ("norm", "deviation") for name in names]
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(["group", "source", "profile", "rank", "name", "kind", *names, *norms, "like_baselines", *_ORIGIN])
+    head = ["group", "source", "profile", "rank", "name", "kind"]
+    writer.writerow([*head, *names, *more, "like_baselines", "seeds", *_ORIGIN])
     for group, ranking in enumerate(rank(loaded, rows), start=1):
         for row in ranking.ranked:
-            origin = {key: "" if value is None else value for key, value in _origin(row.row).items()}
-            origin["warnings"] = "; ".join(origin.get("warnings", ()))
-            cells = [group, ranking.source, ranking.profile, "" if row.rank is None else row.rank, row.name, row.kind]
-            cells += [row.metrics.get(name, "") for name in names]
-            cells += [row.normalised.get(name, "") for name in names]
-            writer.writerow([*cells, "; ".join(row.like or ()), *(origin.get(key, "") for key in _ORIGIN)])
+            writer.writerow([group, ranking.source, ranking.profile, *_csv_cells(row, names)])
     return lines.getvalue()
+
+
+def _csv_cells(row: Ranked, names: tuple[str, ...]) -> list[Any]:
+    scattered = {name: found.deviation for name, found in _spreads(row).items()}
+    columns = [found.get(name) for found in (row.metrics, row.normalised, scattered) for name in names]
+    seeds = "" if row.row is None else " ".join(row.row.by_seed or [str(row.row.seed)])
+    origin = {**_origin(row.row)}
+    origin["warnings"] = "; ".join(origin.get("warnings", ()))
+    cells = [row.rank, row.name, row.kind, *columns, "; ".join(row.like or ()), seeds, *map(origin.get, _ORIGIN)]
+    return ["" if cell is None else cell for cell in cells]

@@ -66,6 +66,17 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def by_seed(test: TestState) -> dict[str, dict[str, Any]]:
+    """What each seed that is scored came to, by its number: its metrics under their published names, and its facts."""
+    return {
+        str(seed): {
+            "metrics": {metric_name(name, test.profile): value for name, value in found.metrics.items()},
+            **found.facts,
+        }
+        for seed, found in test.by_seed.items()
+    }
+
+
 def result_json(
     test: TestState, status: str, reason: str | None, metrics: dict[str, float], facts: dict[str, Any]
 ) -> str:
@@ -77,6 +88,7 @@ def result_json(
         "profile": test.profile,
         "seed": test.seed,
         "resumes": test.resumes,
+        **({"seeds": list(test.seeds), "by_seed": by_seed(test)} if test.seeds else {}),
         "metrics": {metric_name(name, test.profile): value for name, value in metrics.items()},
         "source_sha256": test.source_sha256,
         "config_sha256": test.config_sha256,

@@ -61,5 +61,10 @@ class SessionFolder:
         return self.root / "workspace" / ".synced.json"
 
     def test(self, number: int) -> RunFolder:
-        """The folder of test `number`."""
+        """The folder of test `number`; its lock is that of the whole test."""
         return RunFolder(self.root / "tests" / str(number))
+
+    def run(self, number: int, seeds: tuple[int, ...], seed: int) -> RunFolder:
+        """The folder that one of a test's seeds runs in: the test's own for the first, one inside it for any other."""
+        folder = self.test(number)
+        return folder if seed == seeds[0] else folder.of_seed(seed)

@@ -15,7 +15,7 @@ from harness import checkpoints, stages
 from harness.agent_traceback import agent_frames, format_frames
 from harness.data.training import TrainingData
 from harness.faults import Fault
-from harness.files import write_atomically
+from harness.files import remove, write_atomically
 from harness.launch import Exit, Interrupted
 from harness.machine import gpu_names
 from harness.metrics import read_evaluations
@@ -23,15 +23,16 @@ from harness.preflight.report import Report as PreflightReport
 from harness.run_config import halve_micro_batch
 from harness.scoring.report import Invalid
 from harness.scoring.report import Report as ScoringReport
-from sandbox.conditions import Conditions, as_it_ran
+from sandbox.conditions import Conditions, as_it_ran, of_seed
 from sandbox.document import Document, split_lines
 from sandbox.errors import MachineFault, RunFailed, Stopped
-from sandbox.events import Commit, Refund
+from sandbox.events import Commit, Refund, SeedScored
 from sandbox.figures import hidden_metrics
 from sandbox.locks import cannot_write
 from sandbox.outcome import facts_of, result_json, sha256_of
 from sandbox.progress import TrainingProgress
 from sandbox.receipts import receipt
+from sandbox.seeds import joint_facts, mean_metrics
 from sandbox.session import Session
 from sandbox.state import TestState
 
@@ -49,21 +50,32 @@ class ReservedTest:
         self.session, self.conditions, self.data, self.lock = session, conditions, data, lock
         self.state = session.read()
         self.test = self.state.tests[number]
+        self.begun = conditions
+        """As the first seed's."""
+        self.seed = self.test.seed
+        """The one at work."""
         self.folder = session.folder.test(number)
+        """That seed's."""
         self.startup_seconds: float | None = None
         self.checkpoint_sha256: str | None = None
         """Of the checkpoint as it is scored."""
 
     def to_the_end(self, report: PreflightReport | None = None) -> TestState:
-        """Train, score, commit; `report` is what the check before found.
+        """Train and score each seed that is left, then commit; `report` is what the check before found.
 
         Raises RunFailed, MachineFault (refunded, or to be resumed) or Stopped (to be resumed).
         """
         try:
-            if self.folder.checkpoint.is_file():
-                self.conditions = as_it_ran(self.conditions, self.folder.run)
-            self._write_folder(report)
-            return self._train_and_score()
+            for seed in [seed for seed in self.test.all_seeds if seed not in self.test.by_seed]:
+                self._begin(seed, report)
+                metrics, facts = self._train_and_score()
+                if not self.test.seeds:
+                    return self._done(metrics, facts)
+                self._keep_seed(metrics, facts)
+            scored = [self.test.by_seed[seed] for seed in self.test.seeds]
+            return self._done(
+                mean_metrics([found.metrics for found in scored]), joint_facts([found.facts for found in scored])
+            )
         except Interrupted:
             raise Stopped(
                 f"Test {self.test.number} was interrupted. What it trained is kept, and going on costs nothing.",
@@ -71,6 +83,31 @@ class ReservedTest:
             ) from None
         except OSError as error:
             raise cannot_write(self.folder.root, error) from error
+
+    def _begin(self, seed: int, report: PreflightReport | None) -> None:
+        """Turn to one seed: its folder, its config, and what an earlier attempt left of it."""
+        self.seed, self.startup_seconds, self.checkpoint_sha256 = seed, None, None
+        self.folder = self.session.folder.run(self.test.number, self.test.all_seeds, seed)
+        self.folder.root.mkdir(exist_ok=True)
+        self.conditions = of_seed(self.begun, seed)
+        if self.folder.checkpoint.is_file():
+            self.conditions = as_it_ran(self.conditions, self.folder.run)
+        self._write_folder(report)
+
+    def _keep_seed(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
+        """Record a seed's result; no folder of a later seed may hold what this one's processes could have put there."""
+        for later in self.test.seeds:
+            if later != self.seed and later not in self.test.by_seed:
+                remove(self.session.folder.run(self.test.number, self.test.seeds, later).root)
+        with self.session.transact() as transaction:
+            event = SeedScored(self.test.number, self.seed, metrics, facts)
+            self.test = transaction.append(event).tests[self.test.number]
+        checkpoints.drop_kept(self.folder)
+
+    def _done(self, metrics: dict[str, float], facts: dict[str, Any]) -> TestState:
+        done = self._commit("done", None, metrics, facts)
+        checkpoints.drop_kept(self.folder)
+        return done
 
     def _write_folder(self, report: PreflightReport | None) -> None:
         """Put the test's folder together from the ledger; again after a crash, it comes to the same."""
@@ -82,7 +119,7 @@ class ReservedTest:
             write_atomically(self.folder.preflight, _indented(report))
         stages.write_run_config(self.folder, self.conditions.config, self.data)
 
-    def _train_and_score(self) -> TestState:
+    def _train_and_score(self) -> tuple[dict[str, float], dict[str, Any]]:
         training, fault = self._train()
         if fault is not None:
             self._end_badly(fault, training, None, training.tail)
@@ -105,9 +142,7 @@ class ReservedTest:
         if self._hash_checkpoint() != self.checkpoint_sha256:
             message = "the script changed its checkpoint while it was being scored"
             self._end_badly(Fault("error", message), training, score, "")
-        done = self._commit("done", None, dict(score.metrics), self._facts(training, score))
-        checkpoints.drop_kept(self.folder)
-        return done
+        return dict(score.metrics), self._facts(training, score)
 
     def _train(self) -> tuple[Exit, Fault | None]:
         """Train; out of memory, and with no step done, once more with half the micro-batch and twice as many."""
@@ -127,7 +162,7 @@ class ReservedTest:
         if placement.nodes > 1:
             print("linbench: on each of the other machines, in the same folders, run:", file=sys.stderr)
             print(stages.command_elsewhere(self.folder, config, profile, placement, isolation), file=sys.stderr)
-        with TrainingProgress(config.max_iters, f"test {self.test.number}") as progress:
+        with TrainingProgress(config.max_iters, f"test {self.test.number}{self._which(', ')}") as progress:
             ended = stages.run_training(self.folder, config, profile, self.lock, progress.take, placement, isolation)
         self.startup_seconds = progress.startup_seconds
         return ended
@@ -137,11 +172,11 @@ class ReservedTest:
             self._refund(fault)
         frames = agent_frames(output, self.folder.source)
         traceback = format_frames(frames, self.state.task.task.file)
-        facts = {**self._facts(training, score), "message": fault.message}
+        facts = {**self._facts(training, score), **self._failing(), "message": fault.message}
         self._commit("failed", fault.reason, {}, {**facts, **({"traceback": traceback} if traceback else {})})
         line = frames[-1].line if frames else None
         left = f"The test is spent; {self.state.budget_left} of {self.state.start.tests} test(s) left."
-        failed = f"Test {self.test.number} failed ({fault.reason}): {fault.message}"
+        failed = f"Test {self.test.number} failed ({fault.reason}){self._which(' at ')}: {fault.message}"
         raise RunFailed(
             "\n".join(filter(None, [failed, traceback, left])),
             run=edit_command(self.state.document, line) if line else f"linbench runs {self.test.number}",
@@ -151,20 +186,21 @@ class ReservedTest:
     def _end_invalid(self, reason: Invalid, message: str, training: Exit, score: ScoringReport | None) -> NoReturn:
         """Keep the test and what was measured, where nothing ranks it; it is spent."""
         void = {"void_metrics": score.metrics} if score is not None and score.metrics else {}
-        facts = {**self._facts(training, score), **void, "message": message}
+        facts = {**self._facts(training, score), **self._failing(), **void, "message": message}
         self._commit("invalid", reason, {}, facts)
         left = f"The test is spent; {self.state.budget_left} of {self.state.start.tests} test(s) left."
         raise RunFailed(
-            f"Test {self.test.number} is invalid ({reason}): {message}.\n{left}",
+            f"Test {self.test.number} is invalid ({reason}){self._which(' at ')}: {message}.\n{left}",
             run=edit_command(self.state.document, None),
         )
 
     def _refund(self, fault: Fault) -> NoReturn:
-        resumable = self.folder.checkpoint.is_file()
+        resumable = bool(self.test.by_seed) or self.folder.checkpoint.is_file()
         with self.session.transact() as transaction:
             transaction.append(Refund(self.test.number, fault.reason, fault.message, resumable))
+        stopped = f"Test {self.test.number} was stopped ({fault.reason}){self._which(' at ')}"
         raise MachineFault(
-            f"Test {self.test.number} was stopped ({fault.reason}): {fault.message}. It is refunded.",
+            f"{stopped}: {fault.message}. It is refunded.",
             run="linbench test --resume" if resumable else "linbench test",
         )
 
@@ -183,6 +219,13 @@ class ReservedTest:
             receipt(self.conditions.config.device, self.conditions.isolation),
         )
 
+    def _failing(self) -> dict[str, int]:
+        return {"failed_seed": self.seed} if self.test.seeds else {}
+
+    def _which(self, before: str) -> str:
+        """The seed at work, where the test has several."""
+        return f"{before}seed {self.seed}" if self.test.seeds else ""
+
     def _hash_checkpoint(self) -> str | None:
         return sha256_of(self.folder.checkpoint) if self.folder.checkpoint.is_file() else None
 
@@ -194,7 +237,8 @@ class ReservedTest:
     def _commit(
         self, status: Any, reason: str | None, metrics: dict[str, float], facts: Mapping[str, Any]
     ) -> TestState:
-        write_atomically(self.folder.result, result_json(self.test, status, reason, metrics, dict(facts)))
+        result = self.session.folder.test(self.test.number).result
+        write_atomically(result, result_json(self.test, status, reason, metrics, dict(facts)))
         with self.session.transact() as transaction:
             event = Commit(self.test.number, status, reason, metrics, dict(facts))
             return transaction.append(event).tests[self.test.number]

@@ -66,6 +66,7 @@ def make_row(state: SessionState, test: int, submitted: str) -> Row:
         data_sha256=tested.facts["data_sha256"],
         conditions_sha256=conditions_sha256(start.task, tested.config),
         source_sha256=tested.source_sha256,
+        by_seed={str(seed): found.metrics for seed, found in tested.by_seed.items()},
         scoring_version=tested.facts.get("scoring_version", 1),
         harness_sha256=tested.facts.get("harness_sha256"),
         isolation=tested.facts.get("isolation"),

@@ -19,6 +19,7 @@ from sandbox.fold import fold
 from sandbox.ledger import EMPTY, Ledger, Reading, sync_folder
 from sandbox.locks import cannot_write, hold
 from sandbox.paths import SessionFolder
+from sandbox.seeds import require_seeds
 from sandbox.state import SessionState
 from sandbox.tasks import LoadedTask
 from sandbox.transaction import Transaction
@@ -48,20 +49,20 @@ class Session:
         kind: Literal["agent", "vanilla", "baseline"],
         profile: str,
         tests: int | None,
-        seed: int,
+        seeds: tuple[int, ...],
         runs: Path,
     ) -> "Session":
-        """Open a session, or leave nothing behind. tests=None means the task's budget.
+        """Open a session, or leave nothing behind. tests=None means the task's budget; every test trains all `seeds`.
 
         Raises UsageError for a budget or seed that cannot be, and MachineFault for a folder that cannot be written.
         """
         budget = _budget(task, mode, tests)
-        if not 0 <= seed < 2**32:
-            raise UsageError(f"The seed is {seed}, but must be from 0 to {2**32 - 1}.", run="linbench start --seed 42")
+        require_seeds(seeds)
+        several = seeds if len(seeds) > 1 else ()
         try:
             runs.mkdir(parents=True, exist_ok=True)
             name = _claim_name(task.task.id, runs)
-            _build(runs, name, Start(task, name, agent, mode, kind, profile, budget, seed, __version__))
+            _build(runs, name, Start(task, name, agent, mode, kind, profile, budget, seeds[0], __version__, several))
             sync_folder(runs)
         except OSError as error:
             raise cannot_write(runs, error) from error

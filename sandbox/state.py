@@ -23,6 +23,14 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedState:
+    """What one seed of a test with several came to."""
+
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class TestState:
     """What is known of one test."""
 
@@ -56,6 +64,15 @@ class TestState:
     detail: str = ""
     resumable: bool = False
     """Whether a refunded test can go on from a checkpoint."""
+    seeds: tuple[int, ...] = ()
+    """All of them in the order of their runs, where there are several; `seed` is the first."""
+    by_seed: Mapping[int, SeedState] = field(default_factory=dict)
+    """The seeds that are trained and scored, where there are several; `metrics` are their means."""
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds that the test trains, be it one."""
+        return self.seeds or (self.seed,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Making a test final: hidden metrics are measured, the leaderboard row goes into the ledger, the session is closed."""
 
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from sandbox.events import Score, Submit
 from sandbox.figures import best_test, hidden_metrics
 from sandbox.fold import require_open, step
 from sandbox.ledger import Entry
-from sandbox.rescoring import rescore
+from sandbox.rescoring import Rescored, rescore_seeds
 from sandbox.row import make_row
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
@@ -34,12 +33,13 @@ def submit(session: Session, number: int | None) -> tuple[SessionState, bool]:
         return state, False
     step(state, Entry(state.seq + 1, "", Submit(number, {}), ""))  # refuse before the metrics take their time
     _require_edited(state, state.tests[number])
-    hidden = _measure_hidden(session, state.tests[number])
+    found = _measure_hidden(session, state.tests[number])
     with session.transact() as transaction:
         if transaction.state.submitted == number:
             return transaction.state, False
-        row = _row(transaction.state, number, hidden)
-        return transaction.append(Submit(number, row, hidden)), True  # one event: hidden metrics are final or nowhere
+        event = Submit(number, {}, found.metrics, found.by_seed)
+        row = _row(transaction.state, event)  # in the one event as well: hidden metrics are final or nowhere
+        return transaction.append(msgspec.structs.replace(event, row=row)), True
 
 
 def _require_edited(state: SessionState, test: TestState) -> None:
@@ -55,11 +55,10 @@ def _require_edited(state: SessionState, test: TestState) -> None:
     )
 
 
-def _row(state: SessionState, number: int, hidden: dict[str, float]) -> dict[str, Any]:
+def _row(state: SessionState, event: Submit) -> dict[str, Any]:
     """The leaderboard's row of a test, hidden metrics among the others."""
-    test = state.tests[number]
-    measured = replace(state, tests={**state.tests, number: replace(test, metrics={**hidden, **(test.metrics or {})})})
-    row = make_row(measured, number, datetime.now(UTC).isoformat(timespec="seconds"))
+    submitted = step(state, Entry(state.seq + 1, "", event, ""))
+    row = make_row(submitted, event.test, datetime.now(UTC).isoformat(timespec="seconds"))
     return dict(msgspec.to_builtins(row))
 
 
@@ -72,14 +71,14 @@ def score_again(session: Session, number: int, test: TestState) -> tuple[Session
     missing = tuple(name for name in wanted if name not in (test.metrics or {}) and name not in hidden)
     if not missing:
         return state, {}
-    report = rescore(session, test, missing, f"linbench score {number}")
-    if report.metrics:
+    found = rescore_seeds(session, test, missing, f"linbench score {number}")
+    if found.metrics:
         with session.transact() as transaction:
-            state = transaction.append(Score(number, report.metrics))
-    return state, report.errors
+            state = transaction.append(Score(number, found.metrics, found.by_seed))
+    return state, found.errors
 
 
-def _measure_hidden(session: Session, test: TestState) -> dict[str, float]:
+def _measure_hidden(session: Session, test: TestState) -> Rescored:
     """The metrics that nobody could see before. What cannot be measured is named on stderr and left out of the row."""
     state = session.read()
     wanted = conditions_of(test).profile.metrics
@@ -87,8 +86,8 @@ def _measure_hidden(session: Session, test: TestState) -> dict[str, float]:
         name for name in wanted if name in hidden_metrics(state.task.task) and name not in (test.metrics or {})
     )
     if not names:
-        return {}
-    report = rescore(session, test, names, f"linbench submit {test.number}")
-    for name, why in report.errors.items():
+        return Rescored({}, {}, {})
+    found = rescore_seeds(session, test, names, f"linbench submit {test.number}")
+    for name, why in found.errors.items():
         print(f"linbench: {name} is left out of the row: {why}", file=sys.stderr)
-    return report.metrics
+    return found

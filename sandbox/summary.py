@@ -8,8 +8,22 @@ import msgspec
 from harness.metrics import Evaluation, metric_name
 from sandbox.document import format_ranges
 from sandbox.errors import UsageError
-from sandbox.figures import ABSENT, best_test, day, fact, metric_cells, number, short, visible_metrics, withheld
+from sandbox.figures import (
+    ABSENT,
+    best_test,
+    day,
+    fact,
+    metric_cells,
+    number,
+    scatter,
+    seed_words,
+    short,
+    visible_by_seed,
+    visible_metrics,
+    withheld,
+)
 from sandbox.report import Block, Code, Facts, Heading, Paragraph, Report, Table
+from sandbox.seeds import spreads
 from sandbox.sparkline import sparkline
 from sandbox.state import SessionState, TestState
 
@@ -76,7 +90,7 @@ def _session_facts(state: SessionState) -> tuple[tuple[str, str], ...]:
     return (
         ("task", start.task.task.id),
         ("agent", f"{start.agent} ({start.mode} mode)"),
-        ("profile", f"{start.profile}, seed {start.seed}"),
+        ("profile", f"{start.profile}, {seed_words(start.all_seeds)}"),
         ("state", f"closed: test {state.submitted} is final" if state.closed else "open"),
         ("script", f"{start.task.task.file}, revision {state.revision}{whole}"),
         ("editable", format_ranges(state.document.ranges)),
@@ -119,6 +133,7 @@ def _status_data(state: SessionState, commands: list[str]) -> dict[str, Any]:
         "kind": start.kind,
         "profile": start.profile,
         "seed": start.seed,
+        "seeds": list(start.all_seeds),
         "began": state.began,
         "closed": state.closed,
         "submitted": state.submitted,
@@ -145,6 +160,8 @@ def describe_test(state: SessionState, test: TestState) -> dict[str, Any]:
         "final": state.submitted == test.number,
         "profile": test.profile,
         "seed": test.seed,
+        "seeds": list(test.all_seeds),
+        "by_seed": visible_by_seed(state, test),
         "revision": test.revision,
         "began": test.began,
         "ended": test.ended,
@@ -181,9 +198,13 @@ def run_report(state: SessionState, number: int, curve: Sequence[Evaluation] = (
 def _metric_facts(state: SessionState, test: TestState) -> list[tuple[str, str]]:
     about = {metric.name: metric.about for metric in state.task.task.metrics}
     shown = visible_metrics(state, test)
+    scattered = spreads(list(visible_by_seed(state, test).values()))
     width = max((len(number(value)) for value in shown.values()), default=0)
     return [
-        (metric_name(name, test.profile), f"{number(value):>{width}}  {about.get(name, '')}".rstrip())
+        (
+            metric_name(name, test.profile),
+            f"{number(value):>{width}}{scatter(scattered.get(name))}  {about.get(name, '')}".rstrip(),
+        )
         for name, value in shown.items()
     ]
 
@@ -203,7 +224,7 @@ def _run_facts(test: TestState, facts: dict[str, Any]) -> list[tuple[str, str]]:
     measured = ((name, value) for name, value in facts.items() if name not in hashes)
     ended = day(test.ended) if test.ended else ABSENT
     return [
-        ("profile", f"{test.profile}, seed {test.seed}, revision {test.revision}"),
+        ("profile", f"{test.profile}, {seed_words(test.all_seeds)}, revision {test.revision}"),
         ("ran", f"{day(test.began)} to {ended}{_resumed(test)}"),
         *((name.removesuffix("_bytes").replace("_", " "), fact(name, value)) for name, value in measured),
         ("sha256", ", ".join(f"{name.removesuffix('_sha256')} {short(value)}" for name, value in hashes.items())),

@@ -131,7 +131,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
     budget: Budget = Budget()
     """How much a session may do."""
     seeds: tuple[int, ...] = (42,)
-    """Seeds of a test; the first one is the default."""
+    """A test trains each of them; in vanilla mode the first alone."""
     profiles: Profiles = Profiles()
     """Which sizes of training run are allowed."""
     metrics: tuple[Metric, ...] = (Metric("val_loss", "min", primary=True),)
@@ -151,6 +151,8 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
         _require(self.template and self.template.isprintable(), f"template {self.template!r} is not a file name")
         _require(self.regions, "regions is empty: nothing could be edited")
         _require(self.seeds, "seeds is empty: give at least one")
+        _require(len(set(self.seeds)) == len(self.seeds), f"seeds: {list(self.seeds)} names one twice")
+        _require(all(0 <= seed < 2**32 for seed in self.seeds), f"seeds: {list(self.seeds)} is not from 0 to 2**32 - 1")
         for kind, names in (
             ("regions", [region.name for region in self.regions]),
             ("metrics", [metric.name for metric in self.metrics]),

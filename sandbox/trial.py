@@ -153,6 +153,7 @@ def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
         config_sha256=conditions.config_sha256,
         gpus=conditions.placement.gpus,
         nodes=conditions.placement.nodes,
+        seeds=state.start.seeds,
         isolation=conditions.isolation,
     )
     return [*given_up, reserve]

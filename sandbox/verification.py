@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from harness.metrics import metric_name
+from harness.run_folder import RunFolder
 from sandbox.conditions import conditions_of, open_data
 from sandbox.errors import MachineFault, RunFailed
 from sandbox.figures import best_test, number
@@ -16,7 +17,7 @@ from sandbox.receipts import environment_difference, harness_difference
 from sandbox.report import Facts, Heading, Report
 from sandbox.rescoring import rescore
 from sandbox.session import Session
-from sandbox.state import SessionState, TestState
+from sandbox.state import SeedState, SessionState, TestState
 
 TOLERANCE = {"cpu": 1e-4, "cuda": 5e-3}
 """Nats a token by which two scorings of one checkpoint may differ: kernels may choose another order of sums."""
@@ -75,23 +76,45 @@ def _raise_what_fails(
 
 
 def _verify_test(session: Session, state: SessionState, test: TestState) -> list[Finding]:
-    folder, facts = session.folder.test(test.number), test.facts or {}
-    if not folder.source.is_file() or not folder.checkpoint.is_file():
-        raise MachineFault(f"{folder.root} has lost its source or its checkpoint.", run=f"linbench runs {test.number}")
+    facts = test.facts or {}
+    folders = {seed: session.folder.run(test.number, test.all_seeds, seed) for seed in test.all_seeds}
+    for folder in folders.values():
+        if not folder.source.is_file() or not folder.checkpoint.is_file():
+            run = f"linbench runs {test.number}"
+            raise MachineFault(f"{folder.root} has lost its source or its checkpoint.", run=run)
     template = hashlib.sha256(state.task.template.encode()).hexdigest()
     findings = [
-        _hash(f"source of test {test.number}", sha256_of(folder.source), test.source_sha256),
         _hash("template", template, facts.get("template_sha256")),
-        _result(folder.result, test),
+        _result(session.folder.test(test.number).result, test),
         _explained("harness", harness_difference(facts) if "harness_sha256" in facts else None, facts),
         _explained("environment", _environment(test, facts), facts),
         _isolation(facts),
         _hash("data", open_data(conditions_of(test)).sha256, facts.get("data_sha256"), "machine"),
-        _hash("checkpoint", sha256_of(folder.checkpoint), facts.get("checkpoint_sha256")),
     ]
+    for seed, folder in folders.items():
+        findings += _verify_files(test, seed, folder)
     if all(finding.fault == "none" for finding in findings):  # what is not the tested model is not run
-        findings += _score(session, test, facts)
+        for seed in test.all_seeds:
+            findings += _score(session, test, seed)
     return findings
+
+
+def _of(test: TestState, seed: int) -> str:
+    """What a line's name ends in where a test has several seeds."""
+    return f", seed {seed}" if test.seeds else ""
+
+
+def _seed_state(test: TestState, seed: int) -> SeedState:
+    """What a seed came to: the test itself where it has one."""
+    return test.by_seed[seed] if test.seeds else SeedState(test.metrics or {}, test.facts or {})
+
+
+def _verify_files(test: TestState, seed: int, folder: RunFolder) -> list[Finding]:
+    checkpoint = _seed_state(test, seed).facts.get("checkpoint_sha256")
+    return [
+        _hash(f"source{_of(test, seed)}", sha256_of(folder.source), test.source_sha256),
+        _hash(f"checkpoint{_of(test, seed)}", sha256_of(folder.checkpoint), checkpoint),
+    ]
 
 
 def _hash(what: str, found: str, recorded: str | None, fault: Literal["session", "machine"] = "session") -> Finding:
@@ -126,26 +149,40 @@ def _result(file: Path, test: TestState) -> Finding:
     """Whether result.json says what the ledger says; metrics that were measured later are in the ledger alone."""
     try:
         found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        measured = msgspec.convert(found.get("metrics"), dict[str, float])
+        seeds = msgspec.convert(found.get("by_seed", {}), dict[str, dict[str, Any]])
+        wrong = _differing(found, SeedState(test.metrics or {}, _stated(test)), test.profile)
+        for seed, scored in test.by_seed.items():
+            wrong += _differing(seeds.get(str(seed), {}), scored, test.profile)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Finding("result.json", "differs", f"it cannot be read: {error}", "session")
-    facts = {name: value for name, value in (test.facts or {}).items() if name != "not_measured"}
-    hashes = {"source_sha256": test.source_sha256, "config_sha256": test.config_sha256}
-    expected = {"test": test.number, "status": test.status, **hashes, **facts}
-    metrics = {metric_name(name, test.profile): value for name, value in (test.metrics or {}).items()}
-    wrong = [name for name, value in expected.items() if found.get(name) != value]
-    wrong += [name for name, value in measured.items() if metrics.get(name) != value]
     if wrong:
-        return Finding("result.json", "differs", f"the ledger has other values of {', '.join(wrong)}", "session")
+        named = ", ".join(dict.fromkeys(wrong))
+        return Finding("result.json", "differs", f"the ledger has other values of {named}", "session")
     return Finding("result.json", "holds", "it says what the ledger says")
 
 
-def _score(session: Session, test: TestState, facts: dict[str, Any]) -> Iterator[Finding]:
-    recorded = (test.metrics or {})["val_loss"]
-    report = rescore(session, test, ("val_loss",), "linbench verify")
+def _stated(test: TestState) -> dict[str, Any]:
+    hashes = {"source_sha256": test.source_sha256, "config_sha256": test.config_sha256}
+    return {"test": test.number, "status": test.status, **hashes, **(test.facts or {})}
+
+
+def _differing(found: dict[str, Any], recorded: SeedState, profile: str) -> list[str]:
+    """The names of what a result says otherwise than the ledger. Raises ValidationError where it has no metrics."""
+    measured = msgspec.convert(found.get("metrics"), dict[str, float])
+    metrics = {metric_name(name, profile): value for name, value in recorded.metrics.items()}
+    facts = {name: value for name, value in recorded.facts.items() if name != "not_measured"}
+    wrong = [name for name, value in facts.items() if found.get(name) != value]
+    return [*wrong, *(name for name, value in measured.items() if metrics.get(name) != value)]
+
+
+def _score(session: Session, test: TestState, seed: int) -> Iterator[Finding]:
+    found, which = _seed_state(test, seed), _of(test, seed)
+    recorded, facts = found.metrics["val_loss"], found.facts
+    report = rescore(session, test, ("val_loss",), f"linbench verify {session.name}", seed)
     if "validation_sha256" in facts:
-        yield _hash("validation tokens", report.tokens_sha256, facts["validation_sha256"], "machine")
+        yield _hash(f"validation tokens{which}", report.tokens_sha256, facts["validation_sha256"], "machine")
     again, allowed = report.metrics["val_loss"], TOLERANCE[test.config["device"]]
     detail = f"{number(again)} again, {number(recorded)} in the ledger; they may differ by {allowed:g}"
     holds = abs(again - recorded) <= allowed  # nan is no agreement
-    yield Finding("val_loss", "holds", detail) if holds else Finding("val_loss", "differs", detail, "session")
+    what = f"val_loss{which}"
+    yield Finding(what, "holds", detail) if holds else Finding(what, "differs", detail, "session")

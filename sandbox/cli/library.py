@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.options import IsolationOption, JsonOption, ProfileOption, SetOption, create_session
+from sandbox.cli.options import IsolationOption, JsonOption, ProfileOption, SeedsOption, SetOption, create_session
 from sandbox.cli.reply import reply
 
 
@@ -29,6 +29,7 @@ def baseline(
     name: Annotated[str, typer.Argument(help="Such as retnet, deltanet, gla; untied, value_embed, bigram_hash.")],
     profile: ProfileOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the test; else the task's.")] = None,
+    seeds: SeedsOption = None,
     settings: SetOption = None,
     isolation: IsolationOption = None,
     as_json: JsonOption = False,
@@ -37,14 +38,18 @@ def baseline(
     from sandbox.baseline import find_task_of, run_baseline
     from sandbox.conditions import check_profile, conditions, default_profile, open_data, parse_settings
     from sandbox.results import leaderboard_of
+    from sandbox.seeds import chosen_seeds
 
     overridden = parse_settings(settings or [])
     loaded, file = find_task_of(name)
     task = loaded.task
     size = check_profile(task, profile or default_profile(task), f"baseline {name}").name
-    planned = conditions(task, size, task.seeds[0] if seed is None else seed, overridden, isolation=isolation)
+    first = chosen_seeds(task, "agent", seed, seeds)[0]
+    planned = conditions(task, size, first, overridden, isolation=isolation)
     open_data(planned)  # what cannot run leaves no open session behind, which later commands would use
-    session = create_session(loaded.task.id, agent=name, kind="baseline", profile=profile, tests=1, seed=seed)
+    session = create_session(
+        loaded.task.id, agent=name, kind="baseline", profile=profile, tests=1, seed=seed, seeds=seeds
+    )
     typer.echo(f"linbench: opened session {session.name} on the task {loaded.task.id}.", err=True)
     state = run_baseline(
         session, file, overridden, planned.isolation, lambda line: typer.echo(f"linbench: {line}", err=True)

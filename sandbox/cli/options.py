@@ -32,6 +32,10 @@ IsolationOption = Annotated[
         "--isolation", help="bubblewrap, landlock or none; else LINBENCH_ISOLATION, else the strongest that works here."
     ),
 ]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option("--seeds", help="Several, as 42,43: a test trains each, and its result is their mean."),
+]
 
 DEFAULT_TASK = "llm-pretrain-linear-attention"
 
@@ -80,11 +84,13 @@ def create_session(
     profile: str | None = None,
     tests: int | None = None,
     seed: int | None = None,
+    seeds: str | None = None,
 ) -> "Session":
     """Open a session, its blanks filled with the task's defaults. Raises UsageError for what does not exist."""
     from sandbox.conditions import check_profile, default_profile
     from sandbox.errors import UsageError
     from sandbox.paths import runs_dir
+    from sandbox.seeds import chosen_seeds
     from sandbox.session import Session
     from sandbox.tasks import load_task
 
@@ -100,7 +106,7 @@ def create_session(
         kind=kind or mode,  # type: ignore[arg-type]
         profile=chosen,
         tests=tests,
-        seed=loaded.task.seeds[0] if seed is None else seed,
+        seeds=chosen_seeds(loaded.task, mode, seed, seeds),
         runs=runs_dir(),
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.options import DEFAULT_TASK, JsonOption, ProfileOption, create_session
+from sandbox.cli.options import DEFAULT_TASK, JsonOption, ProfileOption, SeedsOption, create_session
 from sandbox.cli.reply import reply, reply_text
 
 
@@ -31,12 +31,14 @@ def start(
     profile: ProfileOption = None,
     tests: Annotated[int | None, typer.Option(help="Budget of tests; else the task's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the tests; else the task's.")] = None,
+    seeds: SeedsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open a session."""
     from sandbox.document import format_ranges
+    from sandbox.figures import seed_words
 
-    session = create_session(task, agent=agent, mode=mode, profile=profile, tests=tests, seed=seed)
+    session = create_session(task, agent=agent, mode=mode, profile=profile, tests=tests, seed=seed, seeds=seeds)
     state = session.read()
     path = session.folder.workspace(state.frame.file)
     shown = state.task.task.id if task == state.task.task.id else task
@@ -48,13 +50,14 @@ def start(
     following = "\n      ".join(commands)
     text = (
         f"OK: opened session {session.name} on {state.task.task.id}: {state.start.tests} test(s), "
-        f"profile {state.start.profile}, seed {state.start.seed}.\n"
+        f"profile {state.start.profile}, {seed_words(state.start.all_seeds)}.\n"
         f"Script: {path}\n"
         f"Editable range: {format_ranges(state.document.ranges)}.\n\n"
         f"next: {following}"
     )
     data = {"session": session.name, "task": state.task.task.id, "script": str(path), "tests": state.start.tests}
-    reply_text(text, {**data, "profile": state.start.profile, "seed": state.start.seed, "next": commands}, as_json)
+    size = {"profile": state.start.profile, "seed": state.start.seed, "seeds": list(state.start.all_seeds)}
+    reply_text(text, {**data, **size, "next": commands}, as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -51,7 +51,7 @@ def new_session(toy_task: LoadedTask, tmp_path: Path) -> Callable[..., Session]:
     """Opens a session on the toy task under tmp_path/runs; keyword arguments replace those of Session.create."""
 
     def create(**changes: object) -> Session:
-        usual = {"agent": "tester", "mode": "agent", "kind": "agent", "profile": "smoke", "tests": None, "seed": 42}
+        usual = {"agent": "tester", "mode": "agent", "kind": "agent", "profile": "smoke", "tests": None, "seeds": (42,)}
         return Session.create(toy_task, **{**usual, "runs": tmp_path / "runs", **changes})
 
     return create

@@ -8,7 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import BudgetSpent, LedgerDamaged, LinbenchError, UsageError
-from sandbox.events import Commit, Edit, Event, Redo, Refund, Reserve, Reset, Resume, Score, Start, Submit, Undo
+from sandbox.events import (
+    Commit,
+    Edit,
+    Event,
+    Redo,
+    Refund,
+    Reserve,
+    Reset,
+    Resume,
+    Score,
+    SeedScored,
+    Start,
+    Submit,
+    Undo,
+)
 from sandbox.fold import fold
 from sandbox.ledger import Entry
 from sandbox.schema import Region
@@ -216,6 +230,22 @@ def test_resuming_costs_nothing() -> None:
         None,
         False,
     )
+
+
+def test_the_seeds_of_a_test_are_scored_in_turn_and_all_of_them() -> None:
+    """Each seed once and in order; the commit of a result waits for all, a failure does not; a resume keeps them."""
+    both = Reserve(1, 0, SHA, "smoke", 42, {"max_iters": 10}, "c" * 64, seeds=(42, 43))
+    first, second = (SeedScored(1, seed, {"val_loss": seed / 10}, {}) for seed in (42, 43))
+    assert "does not wait for seed 43" in refusal(both, second).message
+    assert "does not wait for seed 42" in refusal(both, first, first).message
+    assert "does not wait for seed 42" in refusal(reserve(1), first).message
+    assert "not scored" in refusal(both, first, Commit(1, "done", **DONE)).message
+    assert state_after(both, first, Commit(1, "failed", "x", {}, {})).tests[1].status == "failed"
+    events = (both, first, Resume(1), second, Commit(1, "done", None, {"val_loss": 4.25}, {}))
+    test = state_after(*events).tests[1]
+    assert (test.all_seeds, list(test.by_seed), test.by_seed[43].metrics) == ((42, 43), [42, 43], {"val_loss": 4.3})
+    later = Score(1, {"accuracy": 0.5}, {42: {"accuracy": 0.25}, 43: {"accuracy": 0.75, "val_loss": 9.0}})
+    assert state_after(*events, later).tests[1].by_seed[43].metrics == {"accuracy": 0.75, "val_loss": 4.3}
 
 
 def test_what_cannot_be_resumed_is_refused() -> None:

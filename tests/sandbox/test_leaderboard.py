@@ -37,16 +37,18 @@ def test_marks_and_normalised_scores_are_in_every_form(measured_task: LoadedTask
     ]
     report = leaderboard_report(measured_task, rows)
     text = report.text()
-    assert ["1", "me", "~", "agent", "0.500", "2.0000"] in [line.split()[:6] for line in text.splitlines()]
+    assert ["1", "me", "~", "agent", "0.500", "2.0000", "±0.1414"] in [line.split()[:7] for line in text.splitlines()]
     assert "norm: val_loss on the scale of the baselines of this group: worst 3.0000 is 0, best 2.0000 is 0.5" in text
     assert "~ me cannot be told from known." in text
     (mine,) = [entry for entry in report.data["groups"][1]["rows"] if entry["name"] == "me"]
     assert (mine["normalised"], mine["like_baselines"]) == ({"val_loss": 0.5}, ["known"])
+    assert (mine["by_seed"], mine["spread"]["val_loss"]["largest"]) == (by_seed, 2.1)
     assert (mine["isolation"], mine["resumes"]) == ("bubblewrap", 2)
     (line,) = [
         line for line in csv.DictReader(io.StringIO(leaderboard_csv(measured_task, rows))) if line["name"] == "me"
     ]
     assert (line["norm_val_loss"], line["norm_accuracy"], line["like_baselines"]) == ("0.5", "", "known")
+    assert (line["seeds"], line["deviation_val_loss"][:6]) == ("42 43", "0.1414")
     assert (line["isolation"], line["resumes"], line["warnings"]) == ("bubblewrap", "2", "")
 
 

@@ -85,7 +85,7 @@ def test_a_runs_folder_that_cannot_be_written_says_which_setting_to_change(
 def test_a_seed_that_no_generator_takes_is_refused(new_session: Callable[..., Session], seed: int) -> None:
     """Seeds are the 32-bit numbers that NumPy and PyTorch both take."""
     with pytest.raises(UsageError, match=f"seed is {seed}, but must be from 0 to 4294967295"):
-        new_session(seed=seed)
+        new_session(seeds=(seed,))
 
 
 def test_a_session_that_cannot_be_built_leaves_nothing(
@@ -260,7 +260,7 @@ def test_adopting_needs_an_action_where_they_are_limited(toy_task: LoadedTask, t
     """With all actions spent, a change of the file is refused with the way back, which is free."""
     task = structs.replace(toy_task, task=structs.replace(toy_task.task, budget=Budget(3, actions=1)))
     session = Session.create(
-        task, agent="a", mode="agent", kind="agent", profile="smoke", tests=None, seed=1, runs=tmp_path / "runs"
+        task, agent="a", mode="agent", kind="agent", profile="smoke", tests=None, seeds=(1,), runs=tmp_path / "runs"
     )
     with session.transact() as transaction:
         transaction.append(edit("# f\na = 5\n"))

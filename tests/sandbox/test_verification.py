@@ -65,13 +65,13 @@ def test_verify_confirms_an_honest_session_and_finds_each_change(linbench: Linbe
     untouched = linbench("verify", session.name, "--json")
     assert untouched.code == 0, untouched.out
     verdicts = {what: line["verdict"] for what, line in untouched.json["verified"].items()}
-    held = ("ledger", "source of test 1", "template", "result.json", "harness", "environment", "data", "checkpoint")
+    held = ("ledger", "source", "template", "result.json", "harness", "environment", "data", "checkpoint")
     assert {what: verdicts[what] for what in (*held, "validation tokens", "val_loss")} == dict.fromkeys(
         (*held, "validation tokens", "val_loss"), "holds"
     )
     for file, code, said in (
         (folder.checkpoint, 5, "checkpoint differs"),
-        (folder.source, 5, "source of test 1 differs"),
+        (folder.source, 5, "source differs"),
         (folder.result, 5, "result.json differs"),
         (session.folder.ledger, 6, "Line 1 of"),
     ):

@@ -72,7 +72,7 @@ def edit(folder: Path, number: int) -> None:
 
 
 def create(task: LoadedTask, runs: Path) -> None:
-    Session.create(task, agent="a", mode="agent", kind="agent", profile="smoke", tests=None, seed=1, runs=runs)
+    Session.create(task, agent="a", mode="agent", kind="agent", profile="smoke", tests=None, seeds=(1,), runs=runs)
 
 
 def crash_two_edits(session: Path, folder: Path, first: int, second: int) -> tuple[bool, bool]:

@@ -13,7 +13,9 @@ task = LoadedTask.from_json(sys.argv[2])
 
 
 def create() -> Session:
-    return Session.create(task, agent="a", mode="agent", kind="agent", profile="smoke", tests=None, seed=1, runs=runs)
+    return Session.create(
+        task, agent="a", mode="agent", kind="agent", profile="smoke", tests=None, seeds=(1,), runs=runs
+    )
 
 
 session, created = find_or_create(None, runs, create)

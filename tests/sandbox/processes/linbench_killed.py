@@ -1,7 +1,8 @@
 """Run `linbench ARGUMENTS` and die by kill -9 at the moment that argv[1] names; argv[2:] are the arguments.
 
-The moments, in the order of a test: check, reserved, training, trained, scoring, result. Or a number: right before
-the effect of that number, counted from 0, that the command has on the disk; a write counts twice, its first half apart.
+The moments, in the order of a test: check, reserved, training, trained, scoring, second-seed, result. Or a number:
+right before the effect of that number, counted from 0, that the command has on the disk; a write counts twice, its
+first half apart.
 """
 
 import os
@@ -82,6 +83,15 @@ def arm(moment: str) -> None:
             TrainingProgress.take = die_at_step
         case "trained":
             stages.run_scoring = die
+        case "second-seed":
+            real_begin = reserved_test.ReservedTest._begin
+
+            def begin(test: Any, seed: int, report: Any) -> None:
+                if seed != test.test.seed:
+                    TrainingProgress.take = die_at_step
+                real_begin(test, seed, report)
+
+            reserved_test.ReservedTest._begin = begin
         case "result":
             reserved_test.Commit = die
         case _:
