@@ -9,10 +9,12 @@ class RunFolder:
     """`runs/<session>/tests/<n>/`, or any folder of that shape."""
 
     root: Path
+    first: Path | None = None
+    """The folder of the test's first seed, where this one is a further seed's; it lies in there."""
 
     def of_seed(self, seed: int) -> "RunFolder":
         """The folder of a further seed of the same test; the first one has this one."""
-        return RunFolder(self.root / f"seed-{seed}")
+        return RunFolder(self.root / f"seed-{seed}", self.root)
 
     @property
     def source(self) -> Path:
@@ -67,7 +69,7 @@ class RunFolder:
     @property
     def kernels(self) -> Path:
         """Compiled kernels and their tuning, shared by the runs of a session: its own code compiled them."""
-        return self.root.parent / ".kernels"
+        return (self.first or self.root).parent / ".kernels"
 
     @property
     def lock(self) -> Path:

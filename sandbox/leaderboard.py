@@ -62,7 +62,14 @@ def _legend(loaded: LoadedTask, ranking: Ranking) -> str:
     lines += told
     if told and ranking.noise is not None:
         lines.append(f"Another seed alone moves {primary} by {ranking.noise:g} (one standard deviation).")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_remark(row.row) for row in ranking.ranked if row.row and _remark(row.row))])
+
+
+def _remark(row: Row) -> str:
+    """What a reader of a row's figures may want to know."""
+    resumed = [f"resumed {row.resumes} time(s)"] if row.resumes else []
+    remarks = [*resumed, *row.warnings]
+    return f"{row.name}, {row.session}: {'; '.join(remarks)}." if remarks else ""
 
 
 def _data(ranking: Ranking) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def _table(loaded: LoadedTask, ranking: Ranking) -> Table:
     names = tuple(name for name in metric_names(loaded.task) if name in measured)
     primary = loaded.task.primary.name
     norm = ("norm",) if primary in ranking.anchors else ()
-    local = ("session", "date") if ranking.source == "local" else ()
+    local = ("isolation", "session", "date") if ranking.source == "local" else ()
     rows = tuple(
         (
             ABSENT if row.rank is None else str(row.rank),
@@ -102,7 +109,7 @@ def _table(loaded: LoadedTask, ranking: Ranking) -> Table:
             row.kind,
             *(f"{row.normalised[primary]:.3f}" if primary in row.normalised else ABSENT for _ in norm),
             *metric_cells(row.metrics, names, _spreads(row)),
-            *(() if row.row is None else (row.row.session, day(row.row.submitted))),
+            *(() if row.row is None else (row.row.isolation or ABSENT, row.row.session, day(row.row.submitted))),
         )
         for row in ranking.ranked
     )

@@ -124,7 +124,8 @@ def test_a_seed_that_fails_fails_the_test_and_finds_nothing_planted(linbench: Li
     session = find(None, runs)
     plant = "os.makedirs('seed-43', exist_ok=True); open('seed-43/planted', 'w').close()"
     fail = "assert not torch.initial_seed() == 43 or not os.path.exists('ckpt.pt'), 'not this seed'"
-    edited = linbench("edit", "--old", LINE, "--new", f"{plant}; {fail}; {LINE}")
+    look = "open('looked', 'w').write(str(os.path.exists('../ckpt.pt')))"
+    edited = linbench("edit", "--old", LINE, "--new", f"{plant}; {look}; {fail}; {LINE}")
     assert edited.code == 0, edited.out
     reply = linbench("test", *SETTINGS, "--json")
     assert reply.code == 5, reply.out
@@ -133,4 +134,7 @@ def test_a_seed_that_fails_fails_the_test_and_finds_nothing_planted(linbench: Li
     assert (state.tests[1].status, state.budget_left, list(state.tests[1].by_seed)) == ("failed", 0, [42])
     assert state.tests[1].facts is not None
     assert state.tests[1].facts["failed_seed"] == 43
-    assert not (session.folder.test(1).of_seed(43).root / "planted").exists()
+    second = session.folder.test(1).of_seed(43).root
+    assert not (second / "planted").exists()
+    if state.tests[1].isolation == "bubblewrap":  # the first seed's weights would be a longer training
+        assert (second / "looked").read_text() == "False"
