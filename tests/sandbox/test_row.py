@@ -47,8 +47,9 @@ def test_forged_row_is_refused(play: Play, run_test: RunTest) -> None:
 
 
 def test_a_submitted_template_has_no_row_unless_it_is_a_baseline(play: Play, run_test: RunTest) -> None:
-    """Whatever an older ledger or a forged one says: an agent's run of the untouched script is not ranked."""
-    for content, kind, rows in (("# a\na = 1\n\n", "agent", 0), ("a = 1\n", "baseline", 1), ("a = 1.0\n", "agent", 1)):
+    """Whatever an older ledger says: an agent's run of the untouched script is not ranked."""
+    same = "# first region: lines 4 to 5\na = 1\n"
+    for content, kind, rows in ((same, "agent", 0), (same, "baseline", 1), ("a = 1.0\n", "agent", 1)):
         events = run_test(1, content, {"val_loss": 2.5})
         row = make_row(play(*events, kind=kind), 1, "2026-11-20T12:30:00+00:00")
         assert len(rows_of([play(*events, Submit(1, msgspec.to_builtins(row)), kind=kind)], "toy")) == rows

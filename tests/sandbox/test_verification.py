@@ -35,12 +35,13 @@ def squeezed(reply: str) -> str:
 
 
 def claim(honest: Session, forged: Session, loss: float = 0.0, **facts: Any) -> None:
-    """Record the files of one session's test in another's chain with a loss so much higher, and other facts."""
+    """Record the files of one session's test in another's chain with a higher loss and other facts, None for none."""
     test = honest.read().tests[1]
     assert test.metrics is not None
     folder = forged.folder.test(1)
     shutil.copytree(honest.folder.test(1).root, folder.root)
     metrics, facts = {"val_loss": test.metrics["val_loss"] + loss}, {**(test.facts or {}), **facts}
+    facts = {name: value for name, value in facts.items() if value is not None}
     folder.result.write_text(result_json(test, "done", None, metrics, facts))
     with forged.transact() as transaction:
         transaction.append(Edit("The same.", honest.read().document.contents, True))
@@ -92,6 +93,18 @@ def test_verify_confirms_an_honest_session_and_finds_each_change(linbench: Linbe
     assert reply.code == 0, reply.out
     assert f"scored by another harness, sha256 {'a' * 64}" in reply.out
     assert "python 3.9.1, here 3." in reply.out
+
+    linbench("start")
+    older = dict.fromkeys(
+        ("harness_sha256", "environment_sha256", "isolation", "checkpoint_sha256", "validation_sha256")
+    )
+    claim(session, find(None, runs), **older)
+    reply = linbench("verify", "--json")
+    assert reply.code == 0, reply.out
+    verdicts = [
+        reply.json["verified"][what]["verdict"] for what in ("harness", "environment", "isolation", "checkpoint")
+    ]
+    assert (verdicts, "validation tokens" in reply.json["verified"]) == (["not recorded"] * 4, False)
 
     linbench("start")
     claim(session, find(None, runs), data_sha256="e" * 64)

@@ -161,6 +161,17 @@ def test_a_session_whose_checkpoint_is_gone_cannot_be_verified(linbench: Linbenc
     assert "has lost its source or its checkpoint" in reply.out
 
 
+def test_verify_takes_the_session_by_position_or_by_option(linbench: Linbench) -> None:
+    """Either way the same session is meant; both at once are refused, and an unknown one is named."""
+    name = linbench("start", "--json").json["session"]
+    linbench("start")
+    for arguments in ([name], [name[:-1]], ["--session", name]):
+        assert linbench("verify", *arguments, "--json").json["session"] == name
+    both = linbench("verify", name, "--session", name)
+    assert (both.code, f"hint: linbench verify {name}" in both.out) == (2, True)
+    assert "no session 'nowhere'" in linbench("verify", "nowhere").out
+
+
 def test_data_that_is_not_prepared_is_the_machines_fault(
     linbench: Linbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
