@@ -119,16 +119,10 @@ def gated_delta_product(
     q: (B, T, H, K). k: (B, T * n, H, K). v: (B, T * n, H, V). beta: (B, T * n, H). g: (B, T, H) or None
     (Siems et al. 2025, arXiv:2502.10297).
     """
-    batch, length, heads, width = q.shape
-    spread_q = torch.zeros_like(q).unsqueeze(2).repeat(1, 1, num_householder - 1, 1, 1)
-    q_steps = torch.cat((spread_q, q.unsqueeze(2)), 2).reshape(batch, length * num_householder, heads, width)
-    if g is not None:
-        rest = torch.zeros_like(g).unsqueeze(2).repeat(1, 1, num_householder - 1, 1)
-        g = torch.cat((g.unsqueeze(2), rest), 2).reshape(batch, length * num_householder, heads)
-    o, state = gated_delta_rule(
-        q_steps, k, v, g, beta, scale, initial_state, output_final_state, False, use_qk_l2norm_in_kernel
-    )
-    return o[:, num_householder - 1 :: num_householder].contiguous(), state
+    q, k = _prepare(q, k, v, beta, use_qk_l2norm_in_kernel)
+    scale = k.shape[-1] ** -0.5 if scale is None else scale
+    o, state = scalar.delta_rule(q, k, v, g, beta, scale, initial_state, steps=num_householder)
+    return o.to(q.dtype), state if output_final_state else None
 
 
 def dplr(

@@ -18,12 +18,15 @@ LENGTHS = range(1, 131)
 Build = Callable[..., nn.Module]
 
 
-# FLA and the torch modules that it loads warn on import, and of fp32 in GPU kernels that do not run here
+# FLA and the torch modules that it loads warn on import, of fp32 in GPU kernels that do not run here, and of calls that
+# newer torches deprecate; torch warns that RMSNorm under autocast is not fused
 FOREIGN_WARNINGS = (
     "ignore:`torch.jit.script:DeprecationWarning",
     "ignore:ChunkDeltaRuleFunction does not support float32",
     "ignore:Triton is not supported on current platform",
     "ignore:Flash Attention is not installed",
+    "ignore:torch.get_autocast_gpu_dtype:DeprecationWarning",
+    "ignore:Mismatch dtype between input and weight:UserWarning",
 )
 
 

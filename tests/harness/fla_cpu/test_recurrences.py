@@ -155,19 +155,22 @@ def test_gated_delta_rule(form: str, length: int, with_state: bool, assert_same:
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("gated", [False, True])
-def test_gated_delta_product(length: int, with_state: bool, gated: bool, assert_same: Callable[..., None]) -> None:
-    """Products of two Householder steps equal their recurrence, with and without a decay."""
+@pytest.mark.parametrize("steps", [2, 3])
+def test_gated_delta_product(
+    steps: int, gated: bool, length: int, with_state: bool, assert_same: Callable[..., None]
+) -> None:
+    """Products of Householder steps, of sizes up to 2, equal their recurrence, with and without a decay."""
     from fla.ops.gated_delta_product import chunk_gated_delta_product
     from fla.ops.gated_delta_product.naive import naive_recurrent_gated_delta_product
 
     def call(function: Callable[..., Any], *tensors: Any) -> Any:
         *tensors, state = tensors
-        return function(*tensors, num_householder=2, scale=0.25, initial_state=state, output_final_state=True)
+        return function(*tensors, num_householder=steps, scale=0.25, initial_state=state, output_final_state=True)
 
     q = unit(BATCH, length, HEADS, KEY)
-    _, k, v = qkv(2 * length)
+    _, k, v = qkv(steps * length)
     decay = log_decay(BATCH, length, HEADS) if gated else None
-    inputs = (q, k, v, decay, torch.rand(BATCH, 2 * length, HEADS), initial(with_state))
+    inputs = (q, k, v, decay, 2 * torch.rand(BATCH, steps * length, HEADS), initial(with_state))
     assert_same(
         lambda *tensors: call(chunk_gated_delta_product, *tensors),
         lambda *tensors: call(naive_recurrent_gated_delta_product, *tensors),
