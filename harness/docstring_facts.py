@@ -6,8 +6,10 @@ FACTS = ("formula", "state", "cost", "order", "runs on", "paper")
 """The facts that every mechanism gives."""
 PARAMETERS = "parameters"
 """A further fact of those that cannot have the parameters of the untouched model within 5 %: why."""
+LIMITS = "limits"
+"""A further fact of those that do not train on every machine that they run on: where not, and what helps."""
 
-_FACT = re.compile(rf"({'|'.join((*FACTS, PARAMETERS))}): (.+)")
+_FACT = re.compile(rf"({'|'.join((*FACTS, PARAMETERS, LIMITS))}): (.+)")
 
 
 def read_facts(docstring: str) -> dict[str, str]:

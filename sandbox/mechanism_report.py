@@ -46,6 +46,9 @@ def mechanisms_report(profile: str) -> Report:
     reasons = [f"{key}: {row.reason}" for (_, key), row in counts.items() if not row.within]
     if reasons:
         blocks.append(Paragraph("More than 5 % away:\n" + "\n".join(reasons)))
+    limits = [f"{mechanism.key}: {mechanism.limits}" for mechanism in found if mechanism.limits]
+    if limits:
+        blocks.append(Paragraph("* Not everywhere:\n" + "\n".join(limits)))
     blocks.append(Facts((("next", "linbench mechanisms KEY"), ("", "linbench edit --region attention --from KEY"))))
     rows = [{**_facts(mechanism), **asdict_count(counts[mechanism.region, mechanism.key])} for mechanism in found]
     return Report({"profile": profile, "untouched_parameters": untouched, "mechanisms": rows}, tuple(blocks))
@@ -112,7 +115,8 @@ def _table(mechanisms: list[Mechanism], counts: dict[tuple[str, str], Count]) ->
     for mechanism in mechanisms:
         row = counts[mechanism.region, mechanism.key]
         figures = (f"{row.parameters / 1e6:,.1f} M", f"{row.ratio - 1:+.1%}")
-        facts = (mechanism.cost, mechanism.state, " ".join(mechanism.runs_on), mechanism.paper.split(",")[0])
+        runs_on = " ".join(mechanism.runs_on) + ("*" if mechanism.limits else "")
+        facts = (mechanism.cost, mechanism.state, runs_on, mechanism.paper.split(",")[0])
         rows.append((mechanism.key, *figures, *facts))
     columns = ("key", "parameters", "change", "cost", "state per layer", "runs on", "paper")
     return Table(columns, tuple(rows), frozenset({"parameters", "change"}))

@@ -8,7 +8,7 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.docstring_facts import FACTS, PARAMETERS, read_facts
+from harness.docstring_facts import FACTS, LIMITS, PARAMETERS, read_facts
 from sandbox.errors import TaskError, UsageError, nearest
 
 REGIONS = ("attention", "embedding")
@@ -35,6 +35,8 @@ class Mechanism:
     """How it knows the order of tokens."""
     runs_on: tuple[str, ...]
     """Of "cpu" and "gpu"."""
+    limits: str | None
+    """On which of these machines it does not train, and what helps; None where it trains on all."""
     paper: str
     parameters: str | None
     """Why the model cannot have the parameters of the untouched one; None where it has them within 5 %."""
@@ -89,6 +91,7 @@ def parse_mechanism(source: str, path: Path) -> Mechanism:
         cost=facts["cost"],
         order=facts["order"],
         runs_on=runs_on,
+        limits=facts.get(LIMITS),
         paper=facts["paper"],
         parameters=facts.get(PARAMETERS),
         source=source,

@@ -3,7 +3,7 @@ class TokenEmbedding(nn.Module):
     """Hashed bigrams: a table looked up by the current and the previous token enters the stream before every layer.
 
     The pair is hashed to one of 5 V rows: both tokens times an odd number each, XOR, modulo. Pairs that collide share
-    a row. The table starts at zero, and every layer scales it by a learned number.
+    a row. The table starts at zero, and every layer scales it by a learned number that starts at 0.1.
 
     formula: x_l = x_l + a_l E_2[((m_1 i_t) xor (m_2 i_{t-1})) mod (5 V - 1)] before layer l;  the first token, which
         has none before it, reads the last row
@@ -11,8 +11,9 @@ class TokenEmbedding(nn.Module):
     cost: O(T C) a layer
     order: learned position embedding
     runs on: cpu, gpu
-    paper: bigram hash embedding of Jordan et al. 2024, modded-nanogpt, after Svenstrup et al. 2017, Hash Embeddings
-        for Efficient Word Representations, arXiv:1709.03933
+    paper: bigram hash embedding of modded-nanogpt, github.com/KellerJordan/modded-nanogpt/pull/201, 2026 (whose table,
+        factors and scales these are), after Svenstrup et al. 2017, Hash Embeddings for Efficient Word Representations,
+        arXiv:1709.03933
     parameters: 5 V C more, with V the vocabulary: the table is the method
     """
 

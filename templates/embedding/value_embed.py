@@ -1,18 +1,19 @@
 # --- Embedding: value embeddings ---
 class TokenEmbedding(nn.Module):
-    """Value embeddings: further token tables enter the residual stream again at early and at the last layers.
+    """Value embeddings: tables of their own bring the token into the residual stream again at early and at late layers.
 
-    Three tables serve layers 1 and 2 and the last three layers, each use with a learned scalar, so that late layers
-    see again which token they stand on. Where a shallow model's layers coincide, the last three take precedence.
+    Layers 1 and 2 and the last three have a table each, scaled by a learned number, so that late layers see again which
+    token they stand on. The tables start small, with a standard deviation of 0.01, and the numbers at 0.5. In a shallow
+    model, where these layers coincide, there are fewer tables.
 
-    formula: x_l = x_l + a_l E_{n(l)}[i_t] before layer l, for n(1), n(2) = 1, 2 and n(L-3), n(L-2), n(L-1) = 0, 1, 2
+    formula: x_l = x_l + a_l E_l[i_t] before layer l, for l = 1, 2, L-3, L-2, L-1
     state: none
     cost: O(T C) for each of five layers
     order: learned position embedding
     runs on: cpu, gpu
-    paper: value embeddings of Jordan et al. 2024, modded-nanogpt, after Zhou et al. 2024, Value Residual Learning,
-        arXiv:2410.17897
-    parameters: 3 V C more, with V the vocabulary: the tables are the method
+    paper: value embeddings of modded-nanogpt, one table a layer as in github.com/KellerJordan/modded-nanogpt/pull/209 and
+        218, 2026, after Zhou et al. 2024, Value Residual Learning, arXiv:2410.17897
+    parameters: 5 V C more, with V the vocabulary: the tables are the method
     """
 
     def __init__(self, config):
@@ -20,10 +21,12 @@ class TokenEmbedding(nn.Module):
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.block_size, config.n_embd)
         last = config.n_layer
-        places = {1: 1, 2: 2, last - 3: 0, last - 2: 1, last - 1: 2}
-        self.table_of_layer = {layer: table for layer, table in places.items() if 0 <= layer < last}
-        self.tables = nn.ModuleList(nn.Embedding(config.vocab_size, config.n_embd) for _ in range(3))
-        self.scales = nn.Parameter(torch.full((config.n_layer,), 0.5))
+        layers = sorted({1, 2, last - 3, last - 2, last - 1} & set(range(last)))
+        self.table_of_layer = {layer: table for table, layer in enumerate(layers)}
+        # bare parameters, since the model's initialisation redraws every nn.Embedding
+        tables = (nn.Parameter(0.01 * torch.randn(config.vocab_size, config.n_embd)) for _ in layers)
+        self.tables = nn.ParameterList(tables)
+        self.scales = nn.Parameter(torch.full((len(layers),), 0.5))
         self.drop = nn.Dropout(config.dropout)
         self.use_pos_emb = True
 
@@ -40,7 +43,8 @@ class TokenEmbedding(nn.Module):
     def get_value_embed(self, layer_idx):
         if layer_idx not in self.table_of_layer:
             return None
-        return self.scales[layer_idx] * self.tables[self.table_of_layer[layer_idx]](self.idx_BT)
+        table = self.table_of_layer[layer_idx]
+        return self.scales[table] * F.embedding(self.idx_BT, self.tables[table])
 
     def get_num_pos_params(self):
         return self.wpe.weight.numel()

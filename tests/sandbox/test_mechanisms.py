@@ -52,6 +52,16 @@ def test_facts_run_on_over_indented_lines() -> None:
     assert mechanism.formula == "y_t = x_t, for every t"
     assert mechanism.runs_on == ("cpu", "gpu")
     assert mechanism.parameters is None
+    assert mechanism.limits is None
+
+
+def test_limits_are_stated_where_fla_refuses_to_train() -> None:
+    """The two mechanisms whose backward FLA refuses on Hopper say so, with the versions; the others have no limits."""
+    limited = {mechanism.key: mechanism.limits for mechanism in list_mechanisms(TEMPLATES) if mechanism.limits}
+    assert sorted(limited) == ["gated_deltanet", "gated_deltaproduct"]
+    for limits in limited.values():
+        assert limits.startswith("no training on Hopper GPUs")
+        assert "Triton 3.4.0 to 3.7.0" in limits
 
 
 @pytest.mark.parametrize(

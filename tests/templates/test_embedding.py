@@ -71,15 +71,19 @@ def test_the_untied_head_starts_at_zero(build_embedding: Build) -> None:
     assert not embedding.get_lm_head_weight().any()
 
 
-def test_value_tables_serve_early_and_last_layers(build_embedding: Build, tokens_BT: torch.Tensor) -> None:
-    """In a model of eight layers, layers 1 and 2 and the last three read tables 1, 2, 0, 1, 2, scaled."""
-    embedding = build_embedding("value_embed", n_layer=8)
+@pytest.mark.parametrize(("n_layer", "layers"), [(1, [0]), (3, [0, 1, 2]), (4, [1, 2, 3]), (8, [1, 2, 5, 6, 7])])
+def test_value_tables_serve_early_and_last_layers(
+    build_embedding: Build, tokens_BT: torch.Tensor, n_layer: int, layers: list[int]
+) -> None:
+    """Layers 1 and 2 and the last three, as far as there are such, read a small table each, scaled by one half."""
+    embedding = build_embedding("value_embed", n_layer=n_layer)
     embedding(tokens_BT)
-    torch.nn.init.normal_(embedding.scales)
-    read = {layer: embedding.get_value_embed(layer) for layer in range(8)}
-    assert [layer for layer, value in read.items() if value is not None] == [1, 2, 5, 6, 7]
-    for layer, table in ((1, 1), (2, 2), (5, 0), (6, 1), (7, 2)):
-        assert torch.equal(read[layer], embedding.scales[layer] * embedding.tables[table](tokens_BT))
+    assert len(embedding.tables) == len(layers)
+    read = {layer: embedding.get_value_embed(layer) for layer in range(n_layer)}
+    assert [layer for layer, value in read.items() if value is not None] == layers
+    for layer, table_VC in zip(layers, embedding.tables, strict=True):
+        assert 0.009 < table_VC.std().item() < 0.011
+        assert torch.equal(read[layer], 0.5 * table_VC[tokens_BT])
 
 
 def test_bigrams_are_hashed_pairs(build_embedding: Build, tokens_BT: torch.Tensor) -> None:
