@@ -93,3 +93,18 @@ def spawn(runs: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def few_kernel_choices() -> Iterator[None]:
+    """Triton times three of each kernel's configurations, evenly spread: dozens take minutes on a cold cache."""
+    autotuner = pytest.importorskip("triton.runtime.autotuner").Autotuner
+    prune = autotuner.prune_configs
+
+    def choose(self: Any, *arguments: Any) -> list[Any]:
+        configs = list(prune(self, *arguments))
+        return configs if len(configs) <= 3 else [configs[(2 * i + 1) * len(configs) // 6] for i in range(3)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(autotuner, "prune_configs", choose)
+        yield

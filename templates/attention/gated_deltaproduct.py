@@ -15,8 +15,8 @@ class CausalSelfAttention(nn.Module):
     cost: O(T C d)
     order: its own, by decay and short convolution
     runs on: cpu, gpu
-    limits: no training on Hopper GPUs (H100, H200) with Triton 3.4.0 to 3.7.0, whose kernel FLA refuses (its issue 640);
-        Triton 3.7.1 lifts it
+    limits: no training on Hopper GPUs (H100, H200) with Triton 3.4.0 to 3.7.0, where FLA refuses the backward pass (its
+        issue 640) and names Triton 3.7.1 or TileLang as the way out
     paper: Siems et al. 2025, DeltaProduct: Improving State-Tracking in Linear RNNs via Householder Products,
         arXiv:2502.10297
     """

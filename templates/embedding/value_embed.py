@@ -11,8 +11,8 @@ class TokenEmbedding(nn.Module):
     cost: O(T C) for each of five layers
     order: learned position embedding
     runs on: cpu, gpu
-    paper: value embeddings of modded-nanogpt, one table a layer as in github.com/KellerJordan/modded-nanogpt/pull/209 and
-        218, 2026, after Zhou et al. 2024, Value Residual Learning, arXiv:2410.17897
+    paper: value embeddings of modded-nanogpt, github.com/KellerJordan/modded-nanogpt/pull/209 (a table a layer) and
+        pull/218 (how they start), 2026, after Zhou et al. 2024, Value Residual Learning, arXiv:2410.17897
     parameters: 5 V C more, with V the vocabulary: the tables are the method
     """
 

@@ -12,6 +12,7 @@ from torch import nn
 KEYS = sorted(path.stem for path in (Path(__file__).parents[2] / "templates" / "attention").glob("*.py"))
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.usefixtures("few_kernel_choices"),
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
 ]
 Build = Callable[..., Any]

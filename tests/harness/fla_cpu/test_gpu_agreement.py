@@ -21,6 +21,7 @@ from harness.fla_cpu import swap
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("few_kernel_choices"),
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU to run FLA's Triton kernels"),
 ]
 
