@@ -1,19 +1,20 @@
 """Guard: a region inside frozen code may not switch that code off.
 
-Refused are a jump (return, raise, break, continue) that makes frozen statements behind it unreachable, a yield that
-turns a frozen function into a generator, and an import from __future__, which changes how frozen code compiles. What
-the template's own region had stays allowed, and so does a return before nothing but a frozen return.
+Refused are a region's code that surely never lets the frozen statements behind it run (sandbox/guards/ending.py), a
+yield that turns a frozen function into a generator, and an import from __future__, which changes how frozen code
+compiles. What the template's own region had stays allowed, and so does a return before nothing but a frozen return.
 """
 
 import ast
 from collections.abc import Iterator, Sequence
 
 from sandbox.errors import EditRefused
+from sandbox.guards.ending import endings, endings_of
 from sandbox.guards.frozen import Pair
 from sandbox.guards.script import Script
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_JUMPS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _BLOCKS = ("body", "orelse", "finalbody")
 
 
@@ -24,7 +25,9 @@ def check_flow(old: Script, new: Script, mixed: Sequence[Pair]) -> None:
         if isinstance(new_node, _FUNCTIONS) and new.is_frozen(new_node.lineno):
             _refuse_generator(old_node, new_node)
         for block in _BLOCKS:
-            _refuse_jump(old, new, getattr(old_node, block, None), getattr(new_node, block, None))
+            _refuse_cut(_cut(old, getattr(old_node, block, None)), _cut(new, getattr(new_node, block, None)))
+        if isinstance(old_node, _LOOPS) and isinstance(new_node, _LOOPS):
+            _refuse_cut(_cut_else(old, old_node), _cut_else(new, new_node))
 
 
 def _refuse_future(old: Script, new: Script) -> None:
@@ -68,26 +71,53 @@ def _yields(function: ast.AST) -> Iterator[ast.Yield | ast.YieldFrom]:
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _refuse_jump(old: Script, new: Script, old_block: object, new_block: object) -> None:
-    if not isinstance(old_block, list) or not isinstance(new_block, list):
+Cut = tuple[ast.stmt, ast.stmt]
+"""The statement of a region that ends a block, and the first frozen statement that it cuts off."""
+
+
+def _refuse_cut(old: Cut | None, new: Cut | None) -> None:
+    if new is None or old is not None:
         return
-    found = _jump(new, new_block)
-    if found is None or _jump(old, old_block) is not None:
-        return
-    jump, cut = found
+    by, cut = new
     raise EditRefused(
-        f"The {type(jump).__name__.lower()} at line {jump.lineno} would make the read-only line {cut.lineno} "
-        "unreachable. Make it conditional, or let the read-only code run.",
-        line=jump.lineno,
-        column=jump.col_offset + 1,
+        f"The {_called(by)} at line {by.lineno} would make the read-only line {cut.lineno} unreachable. "
+        "Make it conditional, or let the read-only code run.",
+        line=by.lineno,
+        column=by.col_offset + 1,
     )
 
 
-def _jump(script: Script, block: list[ast.stmt]) -> tuple[ast.stmt, ast.stmt] | None:
-    """An unconditional jump of a region, and the first frozen statement that it cuts off."""
+def _called(node: ast.stmt) -> str:
+    return type(node).__name__.lower()
+
+
+def _cut(script: Script, block: object) -> Cut | None:
+    """What code that is not all frozen cuts off of the block that it stands in."""
+    if not isinstance(block, list) or not all(isinstance(node, ast.stmt) for node in block):
+        return None
     for index, node in enumerate(block):
-        if isinstance(node, _JUMPS) and not script.is_frozen(node.lineno):
-            cut = [later for later in block[index + 1 :] if script.is_frozen(later.lineno)]
-            only_returns = len(cut) == 1 and isinstance(cut[0], ast.Return) and isinstance(node, ast.Return)
-            return (node, cut[0]) if cut and not only_returns else None
+        ends = [] if _is_frozen(script, node) else endings(node)
+        frozen = [later for later in block[index + 1 :] if script.is_frozen(later.lineno)]
+        returns = all(isinstance(end, ast.Return) for end in ends)
+        if ends and frozen and not (returns and len(frozen) == 1 and isinstance(frozen[0], ast.Return)):
+            return _blamed(script, ends), frozen[0]
     return None
+
+
+def _cut_else(script: Script, loop: ast.For | ast.AsyncFor | ast.While) -> Cut | None:
+    """A loop whose every round ends in a break of a region never comes to its frozen else."""
+    frozen = [node for node in loop.orelse if script.is_frozen(node.lineno)]
+    ends = endings_of([node for node in loop.body if not _is_frozen(script, node)])
+    if not frozen or not any(isinstance(end, ast.Break) for end in ends):
+        return None
+    return _blamed(script, ends), frozen[0]
+
+
+def _is_frozen(script: Script, node: ast.stmt) -> bool:
+    first, last = script.segment(node.lineno), script.segment(node.end_lineno or node.lineno)
+    return first == last and first % 2 == 0
+
+
+def _blamed(script: Script, ends: Sequence[ast.stmt]) -> ast.stmt:
+    """The first of these statements that a region holds; where none does, it took away what led past them."""
+    return next((end for end in ends if not script.is_frozen(end.lineno)), ends[0])
