@@ -8,4 +8,5 @@ from sandbox.state import SessionState
 def adopt(session: Session) -> SessionState:
     """The session's state with the workspace file's changes taken over. Raises EditRefused when they are not lawful."""
     state = session.read()
-    return session.adopt(lambda document: check(document, state.task.task.overrides))
+    task = state.task.task
+    return session.adopt(lambda document: check(document, task.overrides, task.policy))

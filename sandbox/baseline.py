@@ -33,13 +33,13 @@ def run_baseline(
     index = state.document.region_named(file.parent.name)
     assert index is not None, f"{file} lies in a folder that is named after no region"
     lines = state.document.ranges[index]
+    task, start = state.task.task, state.start
     with session.transact() as transaction:
         content = file.read_text(encoding="utf-8")
         operation = Replace(lines.first, lines.last, content)
-        made = edit(transaction.state.document, operation, state.task.task.overrides)
+        made = edit(transaction.state.document, operation, task.overrides, policy=task.policy)
         transaction.append(Edit(made.summary, made.document.contents, made.whole))
     say(made.summary)
-    task, start = state.task.task, state.start
     test = run_test(session, conditions(task, start.profile, start.seed, overridden, isolation=isolation))
     found = ", ".join(f"{name} {number(value)}" for name, value in (test.metrics or {}).items())
     say(f"Test {test.number} is done: {found}.")

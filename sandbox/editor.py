@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from sandbox.content import clean_content
 from sandbox.document import Document
-from sandbox.errors import EditRefused
+from sandbox.errors import EditRefused, PolicyRefused
 from sandbox.guards import check
 from sandbox.operations import Insert, Load, Operation, Replace, Substitute, apply, suggestion
 from sandbox.schema import OverrideKey
+from sandbox.task_schema import Policy
 from sandbox.view import render_success
 
 
@@ -21,11 +22,13 @@ class EditReply:
     summary: str
     """The sentence that says what was done."""
     notes: tuple[str, ...]
-    """What was changed in the content, and what a partial edit still lacks."""
+    """What was changed in the content, what a partial edit still lacks, and what the policy warns of."""
     whole: bool
     """Whether the script passes every guard; a partial edit may leave it False."""
     problem: EditRefused | None
     """What a partial edit still lacks; None when whole."""
+    warnings: tuple[str, ...] = ()
+    """What the policy warns of in the script, when it is whole."""
 
     @property
     def text(self) -> str:
@@ -34,12 +37,17 @@ class EditReply:
 
 
 def edit(
-    document: Document, operation: Operation, overrides: Mapping[str, OverrideKey], partial: bool = False
+    document: Document,
+    operation: Operation,
+    overrides: Mapping[str, OverrideKey],
+    partial: bool = False,
+    policy: Policy | None = None,
 ) -> EditReply:
     """Carry out one operation and check its result.
 
-    With `partial`, a script that is not whole yet is accepted and said to be so. Raises EditRefused (with line, column
-    and the command to run next where there is one) or UsageError; the document is unchanged in either case.
+    With `partial`, a script that is not whole yet is accepted and said to be so; one that can be read and breaks the
+    policy is refused even then, for no later edit could make that part of it lawful. Raises EditRefused (with line,
+    column and the command to run next where there is one) or UsageError; the document is unchanged in either case.
     """
     try:
         cleaned, notes = _cleaned(operation)
@@ -47,22 +55,24 @@ def edit(
         error.run = error.run or "linbench show"
         raise
     edited = apply(document, cleaned)
-    problem = problem_of(edited.document, overrides)
-    if problem is not None and not partial:
+    problem, warnings = _judged(edited.document, overrides, policy)
+    if problem is not None and (not partial or isinstance(problem, PolicyRefused)):
         problem.run = problem.run or _retry(document, edited.document)
         raise problem
     if problem is not None:
         notes = (*notes, f"Staged; not whole yet: {problem.message}")
-    return EditReply(edited.document, edited.summary, notes, problem is None, problem)
+    notes = (*notes, *(f"Warning: {warning}." for warning in warnings))
+    return EditReply(edited.document, edited.summary, notes, problem is None, problem, warnings)
 
 
-def problem_of(document: Document, overrides: Mapping[str, OverrideKey]) -> EditRefused | None:
-    """Why a script is not whole; None when it is."""
+def _judged(
+    document: Document, overrides: Mapping[str, OverrideKey], policy: Policy | None
+) -> tuple[EditRefused | None, tuple[str, ...]]:
+    """Why a script is not whole, None when it is; and what the policy warns of in it."""
     try:
-        check(document, overrides)
+        return None, check(document, overrides, policy)
     except EditRefused as error:
-        return error
-    return None
+        return error, ()
 
 
 def _cleaned(operation: Operation) -> tuple[Operation, tuple[str, ...]]:

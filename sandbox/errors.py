@@ -39,6 +39,10 @@ class EditRefused(LinbenchError):
     exit_code = 3
 
 
+class PolicyRefused(EditRefused):
+    """The code reaches for what the task's policy keeps from it; no further edit would complete this one."""
+
+
 class BudgetSpent(LinbenchError):
     """No test is left in this session."""
 

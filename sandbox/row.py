@@ -49,6 +49,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 def make_row(state: SessionState, test: int, submitted: str) -> Row:
     """The leaderboard's row of a finished test, as it goes into the ledger with `msgspec.to_builtins`."""
+    from sandbox.policy.warnings import warnings_of
+
     tested, start = state.tests[test], state.start
     assert tested.metrics is not None, f"test {test} is {tested.status}"
     assert tested.facts is not None, f"test {test} is {tested.status}"
@@ -69,6 +71,7 @@ def make_row(state: SessionState, test: int, submitted: str) -> Row:
         scoring_version=tested.facts.get("scoring_version", 1),
         harness_sha256=tested.facts.get("harness_sha256"),
         isolation=tested.facts.get("isolation"),
+        warnings=warnings_of(state.document_at(tested.revision), start.task.task),
         resumes=tested.resumes,
     )
 

@@ -85,7 +85,7 @@ class Session:
             self._report_torn(reading)
             yield Transaction(self.folder, self._ledger, reading, fold(reading.entries))
 
-    def adopt(self, check: Callable[[Document], None]) -> SessionState:
+    def adopt(self, check: Callable[[Document], object]) -> SessionState:
         """The state now, after taking over what the agent did to the workspace file with its own editor.
 
         Raises EditRefused, as `check` does, when that change is not lawful; the file then stays as the agent left it.

@@ -80,7 +80,7 @@ def _metrics(task: Task) -> Table:
 
 
 def _conditions(task: Task) -> tuple[tuple[str, str], ...]:
-    limits = task.constraints
+    limits, policy = task.constraints, task.policy
     rules = [
         "causal" if limits.causal else "",
         "subquadratic" if limits.subquadratic else "",
@@ -97,5 +97,6 @@ def _conditions(task: Task) -> tuple[tuple[str, str], ...]:
             f"{profiles.cpu} on a CPU, {profiles.cuda} on CUDA; allowed: {', '.join(profiles.allowed) or 'all'}",
         ),
         ("rules", ", ".join(filter(None, rules))),
+        ("imports", "any" if policy is None else ", ".join(policy.imports)),
         ("baselines", ", ".join(baseline.name for baseline in task.baselines) or "none"),
     )

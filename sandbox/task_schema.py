@@ -91,6 +91,53 @@ class Constraints(Struct, frozen=True, forbid_unknown_fields=True):
         _require(self.subquadratic or self.exponent_ceiling is None, "exponent_ceiling needs subquadratic: true")
 
 
+PURE_MODULES = (
+    *("__future__", "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "decimal"),
+    *("enum", "fractions", "functools", "heapq", "itertools", "json", "logging", "math", "numbers", "operator", "re"),
+    *("statistics", "string", "textwrap", "types", "typing", "typing_extensions", "warnings", "weakref"),
+)
+"""Modules that compute and reach nothing."""
+MODEL_MODULES = (
+    *("torch", "triton", "fla", "einops", "numpy", "opt_einsum", "packaging"),
+    *("causal_conv1d", "flash_attn", "mamba_ssm", "xformers"),
+)
+"""Modules that models are written with; the last ones are tried for behind `except ImportError`."""
+SETTABLE_VARIABLES = (
+    *("TRITON_CACHE_DIR", "TRITON_HOME", "TRITON_CACHE_AUTOTUNING", "TRITON_PRINT_AUTOTUNING", "TRITON_F32_DEFAULT"),
+    *("TRITON_DEFAULT_FP_FUSION", "TRITON_DISABLE_LINE_INFO", "TRITON_ALWAYS_COMPILE", "TORCHINDUCTOR_CACHE_DIR"),
+    *("TORCHINDUCTOR_FX_GRAPH_CACHE", "TORCHINDUCTOR_MAX_AUTOTUNE", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"),
+    *("FLA_USE_FAST_OPS", "FLA_USE_TMA", "FLA_CONV_BACKEND", "FLA_TRIL_PRECISION", "FLA_CACHE_RESULTS"),
+    *("TOKENIZERS_PARALLELISM",),
+)
+"""Environment variables of kernel caches and allocators, which published agents were seen to set."""
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What code in the regions may reach. What the template's own regions do stays allowed.
+
+    Names are dotted, whatever the code calls them: "torch.fft.rfft", "builtins.open" for what Python itself provides,
+    "__main__.Training" for what the read-only script defines. The longest name that fits decides.
+    """
+
+    imports: tuple[str, ...] = (*PURE_MODULES, *MODEL_MODULES)
+    """Modules that may be imported, with what is below them; those of the read-only script may be used as well."""
+    allow: tuple[str, ...] = ()
+    """Names that would otherwise be refused or warned of."""
+    refuse: tuple[str, ...] = ()
+    """Names that would otherwise be allowed."""
+    warn: tuple[str, ...] = ()
+    """Names whose use is allowed and recorded on the leaderboard's row."""
+    environment: tuple[str, ...] = SETTABLE_VARIABLES
+    """Environment variables that may be set, which is recorded too."""
+
+    def __post_init__(self) -> None:
+        for field in ("imports", "allow", "refuse", "warn"):
+            for name in getattr(self, field):
+                _require(
+                    all(part.isidentifier() for part in name.split(".")), f"{field}: {name!r} is not a dotted name"
+                )
+
+
 class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
     """A known method that the task is measured against."""
 
@@ -138,8 +185,8 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
     """What a test is scored by, in the order of the leaderboard's columns."""
     constraints: Constraints = Constraints()
     """What the edited model must be."""
-    policy: dict[str, Any] = {}
-    """Reserved for rules on what the edited code may call."""
+    policy: Policy | None = Policy()
+    """What code in the regions may reach; null means anything."""
     baselines: tuple[Baseline, ...] = ()
     """Known methods that the task is measured against."""
     published: Published | None = None

@@ -153,7 +153,7 @@ def _check_with_guards(loaded: LoadedTask) -> None:
 
     frame = Frame(loaded.task.file, loaded.task.regions, loaded.template)
     try:
-        check(Document.original(frame), loaded.task.overrides)
+        check(Document.original(frame), loaded.task.overrides, loaded.task.policy)
     except EditRefused as error:
         place = "" if error.line is None else f"line {error.line}: "
         message = f"{loaded.folder}: the template {loaded.task.template} breaks the task's own rules: {place}{error}"

@@ -44,7 +44,7 @@ class Transaction:
         """
         return self._append(event, over=self.state.document.text.encode())
 
-    def adopt(self, check: Callable[[Document], None]) -> bool:
+    def adopt(self, check: Callable[[Document], object]) -> bool:
         """Take what the agent did to the workspace file as one edit; returns whether there was anything to take.
 
         Raises EditRefused when it reaches outside the regions or `check` refuses it; the file then stays as it is.
@@ -88,7 +88,7 @@ class Transaction:
             self._follow(over)
         return self.state
 
-    def _read_change(self, check: Callable[[Document], None]) -> Document:
+    def _read_change(self, check: Callable[[Document], object]) -> Document:
         assert self._finding.data is not None
         try:
             text, _ = clean_content(self._finding.data)

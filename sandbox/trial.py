@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from harness import stages
 from harness.agent_traceback import agent_frames, format_frames
 from harness.faults import Fault
@@ -38,7 +40,7 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
     Raises EditRefused for a script that is not whole, RunFailed for one whose model does not pass, MachineFault when
     the machine does not let it finish, Stopped on Ctrl-C.
     """
-    guard(state.document, state.task.task.overrides)
+    warnings = guard(state.document, state.task.task.overrides, state.task.task.policy)
     tests = session.folder.test(0).root.parent
     try:
         tests.mkdir(exist_ok=True)
@@ -48,7 +50,8 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
             with exclusive(folder.lock) as lock:
                 causal = state.task.task.constraints.causal
                 report = stages.run_preflight(folder, conditions.config, lock, causal, conditions.isolation)
-            return _passed(report, folder, state)
+            passed = _passed(report, folder, state)
+        return structs.replace(passed, warnings=(*warnings, *passed.warnings))
     except stages.MissingReport as missing:
         raise _died(missing.fault, missing.ended, state) from missing
     except Interrupted:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import pytest
 
 import sandbox
 from sandbox.cli import main
+from sandbox.paths import tasks_dir
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,18 @@ def linbench(
         return Reply(ended.value.code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def lawless(tmp_path: Path) -> Path:
+    """The linear-attention task without a policy: for tests of what stops code that a policy would have refused."""
+    folder = tmp_path / "lawless"
+    shutil.copytree(tasks_dir() / "llm-pretrain-linear-attention", folder)
+    file = folder / "task.yaml"
+    text, found = re.subn(r"^policy:.*?\n(?=\n)", "policy: null\n", file.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert found == 1
+    file.write_text(text)
+    return folder
 
 
 @pytest.fixture

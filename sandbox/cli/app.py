@@ -1,5 +1,6 @@
 """The commands, gathered; and the one boundary where errors become replies and exit codes."""
 
+import gc
 import io
 import json
 import os
@@ -24,12 +25,17 @@ app = typer.Typer(
 for module in (tasks, library, data, bench, editing, history, testing, results):
     module.register(app)
 
+_COLLECT_AFTER = 100_000
+"""New objects between two garbage collections. A command makes many that live to its end (modules, a syntax tree), and
+looking through them again and again took a tenth of an edit."""
+
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 """The base of every error that the argument parser raises; Typer brings its own copy of click or uses the package."""
 
 
 def main() -> NoReturn:
     """Run one command and exit with its code."""
+    gc.set_threshold(_COLLECT_AFTER)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a reply reaches a terminal of any encoding

@@ -174,7 +174,8 @@ def _apply(
     from sandbox.view import render_success
 
     state = transaction.state
-    made = carry_out(state.document, operation, state.task.task.overrides, partial)
+    task = state.task.task
+    made = carry_out(state.document, operation, task.overrides, partial, task.policy)
     notes = list(made.notes)
     if dry_run:
         notes.insert(0, "Dry run: nothing was changed.")
@@ -183,7 +184,16 @@ def _apply(
     text = render_success(made.document, made.summary, notes)
     facts = describe(state, made.document)
     reply_text(
-        text, {**facts, "summary": made.summary, "notes": notes, "whole": made.whole, "dry_run": dry_run}, as_json
+        text,
+        {
+            **facts,
+            "summary": made.summary,
+            "notes": notes,
+            "warnings": made.warnings,
+            "whole": made.whole,
+            "dry_run": dry_run,
+        },
+        as_json,
     )
 
 

@@ -30,11 +30,12 @@ def parse(document: Document) -> Script:
             f"The file would not parse: {error or 'it nests too deeply'} ({type(error).__name__})."
         ) from None
     _refuse_depth(tree)
+    script = Script(document, tree)
     try:
-        libcst.parse_module(document.text)
+        script.concrete  # noqa: B018
     except libcst.ParserSyntaxError as error:
         raise _refused(document, error.message, error.raw_line, error.raw_column + 1) from None
-    return Script(document, tree)
+    return script
 
 
 def _compiled(text: str) -> ast.Module:

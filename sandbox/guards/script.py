@@ -5,6 +5,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 
+import libcst
+
 from sandbox.document import Document
 
 Place = tuple[int, ...]
@@ -18,6 +20,12 @@ class Script:
 
     document: Document
     tree: ast.Module
+    """As the compiler reads it: every node knows its lines."""
+
+    @cached_property
+    def concrete(self) -> libcst.Module:
+        """As libcst reads it: every node knows its text. Raises libcst.ParserSyntaxError."""
+        return libcst.parse_module(self.document.text)
 
     @cached_property
     def _lasts(self) -> list[int]:

@@ -43,6 +43,8 @@ def settings():
 """Twice as fast to parse as a real script, so that many more cases fit."""
 
 PIECES = [
+    *("import os\n", "os.kill", "getattr(x, 'a' + 'b')", "F.x = 1\n", "del F.x\n", "o = os\n", "__dict__", "lambda o:"),
+    *("[o for o in F]", "os.environ['A'] = 1\n", "match x:\n    case F.a(os=o):\n        pass\n", "global F\n"),
     *("(", ")", "[", "]", "{", "}", '"', "'", '"""', "'''", "\\", "\\\n", "\n", ":", ",", "=", "#", "@", ";", "\t"),
     *(
         "\r\n",
@@ -195,7 +197,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
     warnings.simplefilter("ignore")  # CPython's opinion of odd literals in the contents
-    overrides = load_task("llm-pretrain-linear-attention").task.overrides
+    task = load_task("llm-pretrain-linear-attention").task
     seeds = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "templates" / "attention").glob("*.py"))]
     seeds += ["y = first(x)\n", "def first(x):\n    return x\n", "    CONFIG_OVERRIDES = {}\n"]
     originals, ended, started = documents(), Counter[str](), time.monotonic()
@@ -206,7 +208,7 @@ def main() -> int:
         document, asked_for = current[which], None
         try:
             asked_for = operation(dice, document, seeds)
-            reply = edit(document, asked_for, overrides, partial=dice.random() < 0.2)
+            reply = edit(document, asked_for, task.overrides, dice.random() < 0.2, task.policy)
             check_invariants(document, reply.document, reply.whole)
             reply.text.encode()
         except LinbenchError as refusal:

@@ -30,10 +30,10 @@ def split_of(runs: Path) -> Callable[[int], tuple[int, int, int]]:
 
 
 def test_a_run_without_memory_goes_on_with_smaller_micro_batches(
-    linbench: Linbench, split_of: Callable[[int], tuple[int, int, int]]
+    linbench: Linbench, split_of: Callable[[int], tuple[int, int, int]], lawless: Path
 ) -> None:
     """Out of memory, it halves them: same hash, tokens and loss. Killed and resumed, or scored again, it keeps them."""
-    linbench("start", "--tests", "2")
+    linbench("start", lawless, "--tests", "2")
     whole = linbench("test", *SETTINGS, "--json").json
     assert split_of(1) == (4, 1, 2)
     scarce = f"""if x.shape[0] > 2:

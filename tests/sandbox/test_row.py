@@ -29,6 +29,14 @@ def test_row_says_everything_that_its_rank_depends_on(play: Play, run_test: RunT
     assert row.metrics == {"val_loss": 2.5, "secret": 0.5}
 
 
+def test_a_row_says_what_the_policy_warns_of(play: Play, run_test: RunTest) -> None:
+    """The warnings are those of the tested script, whatever was edited after it."""
+    events = run_test(1, "import random\na = random.random()\n", {"val_loss": 2.5})
+    state = play(*events, *run_test(2, "a = 3\n", {"val_loss": 2.5})[:1])
+    assert [warning.split(":")[0] for warning in make_row(state, 1, "").warnings] == ["line 5, column 5"]
+    assert "(seed)" in make_row(state, 1, "").warnings[0]
+
+
 def test_a_row_of_an_earlier_version_is_read(play: Play, run_test: RunTest) -> None:
     """What it could not say is unknown, and it ranks with what was scored as it was."""
     events = run_test(1, "a = 2\n", {"val_loss": 2.5})

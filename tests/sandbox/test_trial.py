@@ -134,9 +134,11 @@ def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: S
     assert events_of(session) == ["start"]
 
 
-def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(linbench: Linbench, runs: Path) -> None:
+def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
+    linbench: Linbench, runs: Path, lawless: Path
+) -> None:
     """Kill -9 of the training alone: exit 6, refunded and resumable; in a budget of one test, not a second time."""
-    linbench("start", "--tests", "1")
+    linbench("start", lawless, "--tests", "1")
     session = the_session(runs)
     kill = "if os.path.exists('ckpt.pt'):\n            os.kill(os.getpid(), 9)\n        x = x + self.mlp(self.ln_2(x))"
     edited = linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", kill)
@@ -253,9 +255,9 @@ def test_a_spent_budget_is_refused_before_the_check(linbench: Linbench, reserve:
     assert events_of(session) == ["start", "reserve", "edit"]
 
 
-def test_a_script_that_meddles_with_its_scoring_is_not_refunded(linbench: Linbench) -> None:
+def test_a_script_that_meddles_with_its_scoring_is_not_refunded(linbench: Linbench, lawless: Path) -> None:
     """Ending the scoring process or changing the checkpoint under it is the script's own failure, and is spent."""
-    linbench("start", "--tests", "2")
+    linbench("start", lawless, "--tests", "2")
     line = "x = x + self.mlp(self.ln_2(x))"
     for meddling, said in (
         ("os._exit(0) if not self.training and os.path.exists('scores.request.json') else None", "without a report"),

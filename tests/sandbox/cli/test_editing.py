@@ -192,6 +192,37 @@ def test_a_partial_edit_is_staged_and_the_rest_waits_for_it(linbench: Linbench) 
     assert (last.code, last.json["whole"]) == (0, True)
 
 
+def test_code_that_reaches_too_far_is_refused_in_every_way_in(linbench: Linbench, started: Path) -> None:
+    """Its exit code is 3, with the line, a caret and the next command; also when staged, dry, or by another editor."""
+    edit = ["edit", "--old", "x = x + self.attn(self.ln_1(x))", "--new", "x = torch.load('ckpt.pt')"]
+    for option in ([], ["--partial"], ["--dry-run"]):
+        reply = linbench(*edit, *option)
+        assert reply.code == 3
+        assert reply.out.startswith("ERROR: The task's policy refuses line 98, column 13: torch.load reads or writes")
+        assert "\n    98          x = torch.load('ckpt.pt')\n                    ^\n" in reply.out
+        assert "\nhint: linbench edit --range 88-100\n" in reply.out
+        error = linbench(*edit, *option, "--json").json["error"]
+        assert (error["kind"], error["line"], error["column"]) == ("PolicyRefused", 98, 13)
+    started.write_text(started.read_text().replace("x = x + self.attn(self.ln_1(x))", "x = open('val.bin')"))
+    reply = linbench("show")
+    assert reply.code == 3
+    assert "was changed outside of linbench, and the change is refused. The task's policy refuses line 98" in reply.out
+    assert linbench("undo").code == 0
+    assert facts(linbench)["revision"] == 0
+
+
+def test_what_the_policy_warns_of_is_said_and_does_not_stop_an_edit(linbench: Linbench) -> None:
+    """Setting Triton's cache is an edit with a note, which --json lists among the warnings."""
+    line = "import os; os.environ.setdefault('TRITON_CACHE_DIR', '/tmp/triton')"
+    said = "line 34, column 12: os.environ[TRITON_CACHE_DIR] is a setting that the harness makes itself"
+    reply = linbench("edit", "--after", "33", "--content", line, "--dry-run")
+    assert (reply.code, f"\nWarning: {said}" in reply.out) == (0, True)
+    facts = linbench("edit", "--after", "33", "--content", line, "--json").json
+    assert facts["whole"] is True
+    assert len(facts["warnings"]) == 1
+    assert facts["warnings"][0].startswith(said)
+
+
 def test_a_change_by_another_editor_is_adopted(linbench: Linbench, started: Path) -> None:
     """A lawful change of the workspace file becomes one edit, which `undo` takes back."""
     template = started.read_text()
