@@ -9,6 +9,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from harness.files import is_regular
 from harness.run_folder import RunFolder
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
@@ -26,7 +27,7 @@ def kept(folder: RunFolder) -> list[Path]:
 def keep(folder: RunFolder, line: str, most: int) -> None:
     """Where `line` says that a checkpoint was written, keep it, and only the `most` newest."""
     written = _WRITTEN.fullmatch(line)
-    if written is None or not folder.checkpoint.is_file():
+    if written is None or not is_regular(folder.checkpoint):
         return
     name = folder.checkpoint.with_stem(f"{folder.checkpoint.stem}-{int(written[1]):012d}")
     name.unlink(missing_ok=True)
@@ -42,7 +43,7 @@ def keep(folder: RunFolder, line: str, most: int) -> None:
 
 def restore(folder: RunFolder) -> bool:
     """Put the newest whole checkpoint in the place of one that is not; whether there was need to."""
-    if not folder.checkpoint.exists() or _whole(folder.checkpoint):
+    if not is_regular(folder.checkpoint) or _whole(folder.checkpoint):
         return False
     for path in kept(folder):
         if _whole(path):
@@ -62,4 +63,4 @@ def drop_kept(folder: RunFolder) -> None:
 
 def _whole(path: Path) -> bool:
     """Whether the file's directory of contents, which torch writes last, is there."""
-    return zipfile.is_zipfile(path)
+    return is_regular(path) and zipfile.is_zipfile(path)

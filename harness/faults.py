@@ -23,6 +23,7 @@ Reason = Literal[
     "killed",
     "disk_full",
     "evaluation_not_started",
+    "irregular_file",
 ]
 
 REFUNDED: frozenset[Reason] = frozenset({"killed", "disk_full", "evaluation_not_started"})

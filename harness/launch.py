@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from harness.files import open_regular
 from harness.isolation import Confinement, confine
 from harness.isolation.ending import ask_to_stop, end, survivors_come_here
 from harness.isolation.usage import UsageWatch
@@ -135,13 +136,13 @@ def run_child(
     With a `confinement` it runs in that sandbox; only code of our own runs without one. On a timeout, past a limit of
     the sandbox, or when `stop_when` says so, it is killed; on Ctrl-C or SIGTERM it is asked to save, waited for and
     killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started outlives it.
-    `environment` is added to what every child gets.
+    `environment` is added to what every child gets. Raises IrregularFile where the log is no plain file.
     """
     words, added = (list(command), {}) if confinement is None else confine(command, confinement)
     under_bubblewrap = confinement is not None and confinement.kind == "bubblewrap"
     own_death = {} if under_bubblewrap else {PARENT: str(os.getpid())}  # bubblewrap sees to it, and hides the parent
     started = time.monotonic()
-    with log.open("ab") as log_file, _interrupts() as interrupts, survivors_come_here() as left_behind:
+    with open_regular(log, append=True) as log_file, _interrupts() as interrupts, survivors_come_here() as left_behind:
         process = subprocess.Popen(
             words,
             cwd=folder,
@@ -171,10 +172,10 @@ def run_child(
             end(process, left_behind)
             output.close()
     over = usage.over if usage is not None else None
-    return Exit(_returncode(process, under_bubblewrap), not ended, time.monotonic() - started, output.tail(), over)
+    return Exit(returncode(process, under_bubblewrap), not ended, time.monotonic() - started, output.tail(), over)
 
 
-def _returncode(process: subprocess.Popen[bytes], under_bubblewrap: bool) -> int:
+def returncode(process: subprocess.Popen[bytes], under_bubblewrap: bool) -> int:
     """As subprocess has it. bubblewrap reports a signal as a shell does, and a training that saved exits so."""
     code: int = process.returncode
     return 128 - code if under_bubblewrap and 128 < code < 160 and code != 128 + signal.SIGTERM else code

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from harness.files import IrregularFile, read_regular
+
+MOST_BYTES = 64 * 2**20
+"""Of a metrics.jsonl; a million lines are more than any run writes."""
+
 _PROGRESS = re.compile(r"PROGRESS: step=(?P<step>\d+), loss=(?P<loss>[-\w.]+), tokens_per_second=(?P<speed>[-\w.]+)")
 
 
@@ -47,11 +52,16 @@ def parse_progress(line: str) -> Progress | None:
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:
-    """The evaluations in a metrics.jsonl in order; lines that are none, as a torn last one, are passed over."""
-    if not path.is_file():
+    """The evaluations in a metrics.jsonl in order; lines that are none, as a torn last one, are passed over.
+
+    A path that holds no plain file, or too much, has none; whether the run may go on then is not said here.
+    """
+    try:
+        content = read_regular(path, MOST_BYTES)
+    except (FileNotFoundError, IrregularFile):
         return []
     found = []
-    for line in path.read_bytes().splitlines():
+    for line in content.splitlines():
         try:
             found.append(msgspec.json.decode(line, type=Evaluation))
         except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,15 +26,13 @@ def sandbox(
     isolation: str | None,
     *,
     readable: tuple[Path, ...] = (),
-    writes: bool = True,
     checkpoints: int = 1,
     workers: bool = False,
     network: bool = False,
 ) -> Iterator[Confinement]:
     """A sandbox for as long as one child needs it; `isolation` None means the strongest that works here.
 
-    `writes` says whether the run folder is writable in it, and `checkpoints` how many are kept there. Raises
-    NoIsolation.
+    The run folder is writable in it, and `checkpoints` are kept there. Raises NoIsolation.
     """
     kind = choose(isolation)
     root = folder.root.resolve()
@@ -46,14 +45,41 @@ def sandbox(
             kind=kind,
             folder=root,
             temporary=temporary,
-            readable=tuple(path.resolve() for path in readable) if writes else (*readable, root),
-            writable=(folder.kernels.resolve(), *((root,) if writes else ())),
-            frozen=tuple(path.resolve() for path in frozen) if writes else (),
+            readable=tuple(path.resolve() for path in readable),
+            writable=(folder.kernels.resolve(), root),
+            frozen=tuple(path.resolve() for path in frozen),
             device=config.device,
             workers=workers,
             network=network,
             limits=limits(CHECKPOINT_BYTES * parameters(config), checkpoints),
         )
+
+
+def model_sandbox(folder: RunFolder, config: RunConfig, isolation: str | None, private: Path) -> Confinement:
+    """The sandbox of a model that is scored: it reads source, run config and kernels, and keeps nothing.
+
+    Whatever it could write would tell a later training, or another process that scores, of the validation text.
+    Raises NoIsolation.
+    """
+    kernels = [folder.kernels.resolve()] if folder.kernels.is_dir() else []  # Triton's notes name them by their paths
+    return Confinement(
+        kind=choose(isolation),
+        folder=folder.root.absolute(),
+        temporary=private,
+        readable=(folder.source.absolute(), folder.run.absolute(), *kernels),
+        device=config.device,
+        limits=limits(),
+    )
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """An empty folder outside of what any sandbox of another process sees, gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="linbench-")).resolve()
+    try:
+        yield path
+    finally:
+        _remove(path)
 
 
 def kernel_caches(folder: RunFolder) -> dict[str, str]:

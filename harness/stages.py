@@ -23,7 +23,7 @@ from harness.preflight import report as preflight_report
 from harness.profiles import Profile
 from harness.run_config import RunConfig, config_sha256
 from harness.run_folder import RunFolder
-from harness.run_sandbox import kernel_caches, sandbox
+from harness.run_sandbox import kernel_caches, model_sandbox, private_folder, sandbox
 from harness.scoring import report as scoring_report
 from harness.watch import TrainingWatch
 from harness.worker_output import failed_worker
@@ -32,7 +32,13 @@ PREFLIGHT_SECONDS = 600.0
 """After which a preflight is taken for hung; a cold cache of Triton kernels takes minutes to fill."""
 
 SCORING_SECONDS = 3600.0
-"""After which a scoring is taken for hung."""
+"""Of answers in one scoring, after which its model is taken for hung."""
+
+ANSWER_SECONDS = 600.0
+"""After which a model that has not loaded, or not answered one batch, is taken for hung; as for the preflight."""
+
+EVALUATION_SECONDS = 300.0
+"""That the evaluator has beside its model: to read what is scored, and to report."""
 
 
 class MissingReport(Exception):
@@ -169,22 +175,40 @@ def command_elsewhere(
 
 
 def run_scoring(
-    folder: RunFolder, config: RunConfig, profile: Profile, lock: int, report: Path | None = None
+    folder: RunFolder, config: RunConfig, profile: Profile, lock: int, isolation: str | None = None
 ) -> scoring_report.Report:
-    """Score the folder's checkpoint into `report`. Raises MissingReport when the child died, Interrupted on Ctrl-C."""
-    target = report or folder.scores
-    request = scoring_report.Request(
-        source=str(folder.source),
-        run=str(folder.run),
-        checkpoint=str(folder.checkpoint),
-        report=str(target),
-        data=profile.data,
-        metrics=profile.metrics,
-        windows=profile.windows,
-    )
-    ended = _run_module(scoring.__name__, request, target, folder, config.device, lock, SCORING_SECONDS, _data())
-    answer = msgspec.json.decode(target.read_bytes(), type=scoring_report.Report)
+    """Score the folder's checkpoint; the answer goes through no file that the agent's code could name.
+
+    Raises MissingReport when the evaluator died, Interrupted on Ctrl-C, NoIsolation.
+    """
+    with private_folder() as private:
+        report = private / "report.json"
+        request = scoring_report.Request(
+            model=_model(folder, config, lock, isolation, private),
+            report=str(report),
+            data=profile.data,
+            metrics=profile.metrics,
+            windows=profile.windows,
+        )
+        ended = _evaluate(scoring.__name__, request, report, folder, config.device, lock)
+        answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.Report)
     return msgspec.structs.replace(answer, seconds=ended.seconds)
+
+
+def _model(
+    folder: RunFolder, config: RunConfig, lock: int, isolation: str | None, private: Path
+) -> scoring_report.Model:
+    return scoring_report.Model(
+        confinement=model_sandbox(folder, config, isolation, private),
+        kernels=str(folder.kernels),
+        source=str(folder.source.absolute()),
+        run=str(folder.run.absolute()),
+        checkpoint=str(folder.checkpoint),
+        config=config,
+        lock=lock,
+        answer_seconds=ANSWER_SECONDS,
+        seconds=SCORING_SECONDS,
+    )
 
 
 def run_sampling(
@@ -192,7 +216,7 @@ def run_sampling(
     config: RunConfig,
     profile: Profile,
     lock: int,
-    report: Path,
+    isolation: str | None = None,
     *,
     prompt: str = "",
     samples: int = 1,
@@ -204,27 +228,27 @@ def run_sampling(
 
     Raises MissingReport when the child died, Interrupted on Ctrl-C.
     """
-    request = scoring_report.SampleRequest(
-        source=str(folder.source),
-        run=str(folder.run),
-        checkpoint=str(folder.checkpoint),
-        report=str(report),
-        data=profile.data,
-        prompt=prompt,
-        samples=samples,
-        tokens=tokens,
-        temperature=temperature,
-        seed=seed,
-    )
-    module = f"{scoring.__name__}.sampling"
-    ended = _run_module(module, request, report, folder, config.device, lock, SCORING_SECONDS, _data())
-    answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.SampleReport)
+    with private_folder() as private:
+        report = private / "report.json"
+        request = scoring_report.SampleRequest(
+            model=_model(folder, config, lock, isolation, private),
+            report=str(report),
+            data=profile.data,
+            prompt=prompt,
+            samples=samples,
+            tokens=tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+        ended = _evaluate(f"{scoring.__name__}.sampling", request, report, folder, config.device, lock)
+        answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.SampleReport)
     return msgspec.structs.replace(answer, seconds=ended.seconds)
 
 
-def _data() -> dict[str, str]:
-    """Where the prepared data sets lie; a training has no need to know."""
-    return {"LINBENCH_DATA": str(data_root().resolve()), "TQDM_DISABLE": "1"}
+def _evaluate(module: str, request: msgspec.Struct, report: Path, folder: RunFolder, device: str, lock: int) -> Exit:
+    """Run an evaluator, which alone is told where the prepared data sets lie."""
+    data = {"LINBENCH_DATA": str(data_root().resolve()), "TQDM_DISABLE": "1"}
+    return _run_module(module, request, report, folder, device, lock, SCORING_SECONDS + EVALUATION_SECONDS, data)
 
 
 def _run_module(
@@ -240,7 +264,7 @@ def _run_module(
 ) -> Exit:
     """Run one of our modules on a request file until its report is there."""
     question = report.with_name(f"{report.stem}.request.json")
-    write_atomically(question, msgspec.json.encode(request).decode())
+    write_atomically(question, scoring_report.encode(request).decode())
     report.unlink(missing_ok=True)
     ended = run_child(
         python_module(module, str(question)),

@@ -8,6 +8,7 @@ import msgspec
 
 from harness.data.errors import DataError
 from harness.data.training import TrainingData, training_data
+from harness.files import IrregularFile, read_regular
 from harness.isolation import NoIsolation, choose
 from harness.machine import default_device, gpu_names
 from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
@@ -16,6 +17,9 @@ from harness.stages import Placement
 from sandbox.errors import MachineFault, UsageError, nearest
 from sandbox.state import TestState
 from sandbox.task_schema import Task
+
+MOST_CONFIG_BYTES = 2**20
+"""Of a run.json, which lies where the agent's code can write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +150,10 @@ def of_seed(begun: Conditions, seed: int) -> Conditions:
 
 def as_it_ran(asked: Conditions, run: Path) -> Conditions:
     """The same with the micro-batches that a run under them, by its run.json, found memory for."""
-    if not run.is_file():
+    try:
+        ran = msgspec.json.decode(read_regular(run, MOST_CONFIG_BYTES), type=RunConfig)
+    except (FileNotFoundError, IrregularFile, msgspec.MsgspecError, UnicodeDecodeError):  # not as we wrote it
         return asked
-    ran = msgspec.json.decode(run.read_bytes(), type=RunConfig)
     return replace(asked, config=ran) if config_sha256(ran) == asked.config_sha256 else asked
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from harness.data.training import TrainingData
 from harness.estimates import utilisation
+from harness.files import open_regular
 from harness.launch import Exit
 from harness.metrics import Evaluation, metric_name
 from harness.run_config import RunConfig
@@ -51,6 +52,7 @@ def facts_of(
         "score_seconds": score.seconds if score else None,
         "validation_tokens": score.tokens if score else None,
         "validation_sha256": score.tokens_sha256 if score else None,
+        "audit": msgspec.to_builtins(score.audit) if score else None,
         "not_measured": score.errors or None if score else None,
         "checkpoint_sha256": checkpoint_sha256,
         "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
@@ -61,8 +63,8 @@ def facts_of(
 
 
 def sha256_of(file: Path) -> str:
-    """Hash of a file of any size."""
-    with file.open("rb") as opened:
+    """Hash of a plain file of any size. Raises IrregularFile for any other."""
+    with open_regular(file) as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 

@@ -1,22 +1,20 @@
 """Going back to a test's checkpoint without training: score it again, or let it write."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from harness import stages
+from harness.files import IrregularFile, is_regular
 from harness.launch import Busy, Interrupted, exclusive
-from harness.profiles import Profile
-from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
 from harness.scoring.report import Report as ScoringReport
 from harness.scoring.report import SampleReport
-from sandbox.conditions import as_it_ran, conditions_of, of_seed, open_data
+from sandbox.conditions import Conditions, as_it_ran, conditions_of, of_seed, open_data
 from sandbox.errors import MachineFault, RunFailed, Stopped, UsageError
 from sandbox.locks import cannot_write
+from sandbox.outcome import sha256_of
 from sandbox.seeds import mean_metrics
 from sandbox.session import Session
 from sandbox.state import TestState
@@ -33,7 +31,7 @@ class Rescored(NamedTuple):
 
 
 Answer = TypeVar("Answer", ScoringReport, SampleReport)
-Stage = Callable[[RunFolder, RunConfig, Profile, int, Path], Answer]
+Stage = Callable[[RunFolder, Conditions, int], Answer]
 
 
 def rescore(
@@ -45,8 +43,9 @@ def rescore(
     when scoring does not start, Stopped on Ctrl-C.
     """
 
-    def score(folder: RunFolder, config: RunConfig, profile: Profile, lock: int, report: Path) -> ScoringReport:
-        return stages.run_scoring(folder, config, msgspec.structs.replace(profile, metrics=metrics), lock, report)
+    def score(folder: RunFolder, conditions: Conditions, lock: int) -> ScoringReport:
+        profile = msgspec.structs.replace(conditions.profile, metrics=metrics)
+        return stages.run_scoring(folder, conditions.config, profile, lock, conditions.isolation)
 
     return _at_checkpoint(session, test, test.seed if seed is None else seed, again, score)
 
@@ -65,9 +64,19 @@ def sample(
 ) -> SampleReport:
     """Text from a test's checkpoint. Raises as `rescore` does."""
 
-    def write(folder: RunFolder, config: RunConfig, profile: Profile, lock: int, report: Path) -> SampleReport:
-        chosen = {"prompt": prompt, "samples": samples, "tokens": tokens, "temperature": temperature, "seed": seed}
-        return stages.run_sampling(folder, config, profile, lock, report, **chosen)  # type: ignore[arg-type]
+    def write(folder: RunFolder, conditions: Conditions, lock: int) -> SampleReport:
+        return stages.run_sampling(
+            folder,
+            conditions.config,
+            conditions.profile,
+            lock,
+            conditions.isolation,
+            prompt=prompt,
+            samples=samples,
+            tokens=tokens,
+            temperature=temperature,
+            seed=seed,
+        )
 
     return _at_checkpoint(session, test, test.seed, f"linbench sample {test.number}", write)
 
@@ -75,16 +84,14 @@ def sample(
 def _at_checkpoint(session: Session, test: TestState, seed: int, again: str, stage: Stage[Answer]) -> Answer:
     folder = session.folder.run(test.number, test.all_seeds, seed)
     conditions = as_it_ran(of_seed(conditions_of(test), seed), folder.run)
-    if not folder.checkpoint.is_file():
+    if not is_regular(folder.checkpoint):
         raise UsageError(f"Test {test.number} has no checkpoint.", run=f"linbench runs {test.number}")
     data = open_data(conditions)
     try:
-        with (
-            exclusive(session.folder.test(test.number).lock) as lock,
-            tempfile.TemporaryDirectory(prefix="linbench-") as name,
-        ):
+        with exclusive(session.folder.test(test.number).lock) as lock:
             stages.write_run_config(folder, conditions.config, data)
-            answer = stage(folder, conditions.config, conditions.profile, lock, Path(name) / "report.json")
+            _require_tested(test, seed, folder)
+            answer = stage(folder, conditions, lock)
     except Busy as busy:
         raise UsageError(f"{busy} is in use by another command. Wait for it.", run=again) from busy
     except Interrupted:
@@ -93,6 +100,17 @@ def _at_checkpoint(session: Session, test: TestState, seed: int, again: str, sta
         raise MachineFault(f"the scoring did not start: {missing.fault.message}", run=again) from missing
     except OSError as error:
         raise cannot_write(folder.root, error) from error
+    except IrregularFile as strange:
+        raise RunFailed(f"{folder.root} was changed: {strange}.", run=f"linbench runs {test.number}") from strange
     if answer.error is not None:
         raise RunFailed(f"the checkpoint cannot be used: {answer.error}", run=f"linbench runs {test.number}")
     return answer
+
+
+def _require_tested(test: TestState, seed: int, folder: RunFolder) -> None:
+    """Raise RunFailed where source or checkpoint are not those that were tested."""
+    facts = test.by_seed[seed].facts if seed in test.by_seed else test.facts or {}
+    recorded = {folder.source: test.source_sha256, folder.checkpoint: facts.get("checkpoint_sha256")}
+    for file, sha256 in recorded.items():
+        if sha256 is not None and sha256_of(file) != sha256:
+            raise RunFailed(f"{file} is not what was tested: its sha256 differs.", run=f"linbench runs {test.number}")

@@ -83,12 +83,19 @@ class Constraints(Struct, frozen=True, forbid_unknown_fields=True):
     """The largest power of the sequence length that cost may grow with; None means off."""
     parameter_ceiling: float | None = None
     """Parameters at most, as a multiple of the task's largest baseline at the same profile; None means off."""
+    loss_floor: dict[str, float] = {}
+    """By profile: the validation loss, in nats a token, below which a score is no longer taken for learning."""
 
     def __post_init__(self) -> None:
-        for name, value in (("exponent", self.exponent_ceiling), ("parameter", self.parameter_ceiling)):
-            positive = value is None or value > 0
-            _require(positive, f"{name}_ceiling is {value}, but must be a positive number or null")
+        ceilings = {"exponent_ceiling": self.exponent_ceiling, "parameter_ceiling": self.parameter_ceiling}
+        floors = {f"loss_floor.{profile}": value for profile, value in self.loss_floor.items()}
+        for name, value in {**ceilings, **floors}.items():
+            _require(value is None or value > 0, f"{name} is {value}, but must be a positive number or null")
         _require(self.subquadratic or self.exponent_ceiling is None, "exponent_ceiling needs subquadratic: true")
+
+    def floor(self, profile: str) -> float | None:
+        """The lowest validation loss that is believed at a profile; None means any."""
+        return self.loss_floor.get(profile)
 
 
 PURE_MODULES = (

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from harness.files import is_regular
 from harness.metrics import metric_name
 from harness.run_folder import RunFolder
 from sandbox.conditions import conditions_of, open_data
@@ -79,7 +80,7 @@ def _verify_test(session: Session, state: SessionState, test: TestState) -> list
     facts = test.facts or {}
     folders = {seed: session.folder.run(test.number, test.all_seeds, seed) for seed in test.all_seeds}
     for folder in folders.values():
-        if not folder.source.is_file() or not folder.checkpoint.is_file():
+        if not is_regular(folder.source) or not is_regular(folder.checkpoint):
             run = f"linbench runs {test.number}"
             raise MachineFault(f"{folder.root} has lost its source or its checkpoint.", run=run)
     template = hashlib.sha256(state.task.template.encode()).hexdigest()

@@ -12,7 +12,7 @@ import torch
 from harness.precision import autocast
 from harness.preflight.causal import BATCH, NotCausal, check_causality
 from harness.preflight.report import Check
-from harness.scoring.loss import validation_loss
+from harness.scoring.loss import validation_loss, windows
 from harness.script import load_script
 
 
@@ -80,8 +80,8 @@ class Builds:
         with self._check("reloads", lambda: "a second model with these weights gives the same logits"):
             self._reload(script, model, settings, tokens_BT)
         with self._check("scores", lambda: f"loss {score:.4f} by the scoring code"):
-            tokens = tokens_BT.flatten().cpu().numpy()
-            score = validation_loss(model, tokens, settings.block_size, BATCH, settings.device, settings.dtype).loss
+            rows = windows(tokens_BT.flatten().cpu().numpy(), settings.block_size)
+            score = validation_loss(model.eval(), rows, BATCH, settings.device, settings.dtype).loss
         if self.causal:
             with self._check("causal", lambda: found):
                 found = _causality(script.build_model(settings).to(settings.device), settings)

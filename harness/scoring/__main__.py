@@ -1,68 +1,97 @@
-"""The scoring's child process: `python -m harness.scoring REQUEST`, a path to a Request as JSON."""
+"""The evaluator: `python -m harness.scoring REQUEST`, a path to a Request as JSON. It never runs the agent's code.
 
+It alone reads validation tokens and computes every figure; the model answers from processes of its own.
+"""
+
+import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+import torch
+from msgspec.structs import replace
 
-from harness.child import prepare_child
+from harness.child import die_with_parent
 from harness.data.validation import validation_tokens
-from harness.files import write_atomically
-from harness.scoring.report import Report, Request
-
-if TYPE_CHECKING:
-    from harness.scoring.language_model import LanguageModel
-    from harness.scoring.loss import ValidationLoss
+from harness.files import IrregularFile, write_atomically
+from harness.isolation.ending import survivors_come_here
+from harness.scoring.audit import plan
+from harness.scoring.audited_loss import audited_loss
+from harness.scoring.language_model import language_model_of, tokenizer_of
+from harness.scoring.logits import NotScorable
+from harness.scoring.loss import windows
+from harness.scoring.metrics import measure
+from harness.scoring.model_process import ModelFailure, model_files
+from harness.scoring.remote_model import RemoteModel
+from harness.scoring.report import Report, Request, decode
 
 
 def main() -> None:
-    """Load, score and report. Only what the agent's code raises is caught; a fault of the machine ends the process."""
-    prepare_child()
-    request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
-    write_atomically(Path(request.report), msgspec.json.encode(score(request)).decode())
+    """Score and report. A fault of the machine ends the process without a report."""
+    die_with_parent()
+    request = decode(Path(sys.argv[1]).read_bytes(), Request)
+    with survivors_come_here():
+        write_atomically(Path(request.report), msgspec.json.encode(score(request)).decode())
 
 
 def score(request: Request) -> Report:
     """Measure what is asked for. Raises DataError where the data set of the profile is not prepared."""
-    from harness.scoring.language_model import load_language_model, tokenizer_of
-    from harness.scoring.metrics import measure
-
-    tokens = validation_tokens(request.data) if "val_loss" in request.metrics else None
     tokenizer = tokenizer_of(request.data)
-    paths = (Path(request.source), Path(request.run), Path(request.checkpoint))
+    windows_WT = None
+    if "val_loss" in request.metrics:
+        windows_WT = windows(validation_tokens(request.data), request.model.config.block_size, request.windows)
+    files = model_files(request.model)
+    with RemoteModel(files) as first, RemoteModel(files) as second:
+        report = Report()
+        try:
+            if windows_WT is not None:
+                first.start()
+            report = Report(step=second.load())
+            if windows_WT is not None:
+                report = _with_loss(report, first, second, windows_WT)
+            if report.error is None:
+                others = [name for name in request.metrics if name != "val_loss"]
+                values, errors = measure(language_model_of(second, tokenizer), others)
+                report = replace(report, metrics={**report.metrics, **values}, errors=errors)
+        except NotScorable as problem:
+            report = replace(report, error=str(problem), invalid=problem.reason)
+        except ModelFailure as problem:
+            report = replace(report, error=str(problem), reason=problem.reason, traceback=problem.traceback)
+        except torch.OutOfMemoryError as problem:
+            report = replace(report, error=f"no memory is left beside the model: {problem}", reason="out_of_memory")
+        except IrregularFile as problem:
+            report = replace(report, error=str(problem), reason="irregular_file")
+    return report
+
+
+def _with_loss(report: Report, first: RemoteModel, second: RemoteModel, windows_WT: np.ndarray) -> Report:
+    """The report with the validation loss; what fails is tried once more, with half the batch and new processes."""
+    config = first.files.config
     try:
-        language_model = load_language_model(*paths, tokenizer)
-        report = Report(step=language_model.step)
-        if tokens is not None:
-            report = _with_loss(report, language_model, tokens, request.windows)
-    except BaseException as problem:  # the agent's code may raise anything, and SystemExit
-        return Report(error=f"{type(problem).__name__}: {problem}", traceback=traceback.format_exc())
-    values, errors = measure(language_model, [name for name in request.metrics if name != "val_loss"])
-    return msgspec.structs.replace(report, metrics={**report.metrics, **values}, errors=errors)
-
-
-def _with_loss(report: Report, language_model: "LanguageModel", tokens: np.ndarray, windows: int | None) -> Report:
-    """The report with the validation loss; what fails is tried once more, with half the batch."""
-    from harness.scoring.metrics import smaller
-
-    try:
-        found = _loss(language_model, tokens, windows)
-    except Exception:
+        return _audited(report, first, second, windows_WT, config.micro_batch_size)
+    except (ModelFailure, torch.OutOfMemoryError) as problem:
+        if isinstance(problem, ModelFailure) and problem.reason == "timeout":
+            raise
         traceback.print_exc()
-        found = _loss(smaller(language_model), tokens, windows)
-    metrics = {"val_loss": found.loss}
-    return msgspec.structs.replace(report, metrics=metrics, tokens=found.tokens, tokens_sha256=found.sha256)
+    first.close()
+    second.close()
+    return _audited(report, first, second, windows_WT, max(1, config.micro_batch_size // 2))
 
 
-def _loss(language_model: "LanguageModel", tokens: np.ndarray, windows: int | None) -> "ValidationLoss":
-    from harness.scoring.loss import validation_loss
-
-    model, block_size = language_model.model, language_model.block_size
-    batch = max(1, language_model.tokens_per_batch // block_size)
-    return validation_loss(model, tokens, block_size, batch, language_model.device, language_model.dtype, windows)
+def _audited(
+    report: Report, first: RemoteModel, second: RemoteModel, windows_WT: np.ndarray, batch_size: int
+) -> Report:
+    """The report with the loss that the first process gives, and with what is wrong with it."""
+    config = first.files.config
+    asked = plan(int.from_bytes(os.urandom(8)) >> 1, len(windows_WT), config.block_size, batch_size)
+    loss, comparison = audited_loss(first, second, windows_WT, asked, batch_size, config.device, config.dtype)
+    report = replace(report, metrics={"val_loss": loss.loss}, tokens=loss.tokens, tokens_sha256=loss.sha256)
+    try:
+        return replace(report, audit=comparison.judge())
+    except NotScorable as problem:
+        return replace(report, error=str(problem), invalid=problem.reason)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """A trained model from its source snapshot and its checkpoint; the checkpoint is read as data, never unpickled."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from harness.script import load_script
 
 
-def load_checkpoint(source: Path, run: Path, checkpoint: Path) -> tuple[Any, int]:
+def load_checkpoint(source: Path, run: Path, checkpoint: Path | BinaryIO) -> tuple[Any, int]:
     """The model in evaluation mode on its device, and the optimizer step it was saved at."""
     script = load_script(source)
     settings = script.load_settings(str(run))

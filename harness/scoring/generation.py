@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from harness.scoring.passages import next_logits, padded_length
+from harness.scoring.logits import Question, answers
+from harness.scoring.passages import padded_length
 
 Choice = Callable[[torch.Tensor], torch.Tensor]
 """Logits (B, V) of the next token -> the tokens taken (B,)."""
@@ -49,9 +50,9 @@ def continue_tokens(
     while alive:
         seen = [texts[number][-block_size:] for number in alive]
         length = padded_length(max(map(len, seen)), block_size)
-        tokens_BT = torch.tensor([row + [0] * (length - len(row)) for row in seen], device=device)
-        logits_BTV = next_logits(model, tokens_BT, dtype)
-        last_BV = logits_BTV[range(len(seen)), [len(row) - 1 for row in seen]]
+        tokens_BT = torch.tensor([row + [0] * (length - len(row)) for row in seen])
+        last_B = torch.tensor([number * length + len(row) - 1 for number, row in enumerate(seen)])
+        (last_BV,) = answers(model, [Question(tokens_BT, last_B)], device, dtype)
         for number, token in zip(alive, choose(last_BV[:, :vocab_size]).tolist(), strict=True):
             texts[number].append(token)
             new[number].append(token)

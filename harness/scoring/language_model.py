@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from harness.data.dataset import open_dataset
 from harness.data.tokenizer import ByteTokenizer, Tokenizer
-from harness.run_config import RunConfig
-from harness.scoring.checkpoint import load_checkpoint
 from harness.scoring.generation import Choice, continue_tokens, greedy
 from harness.scoring.passages import Passage, Score, cut, score_passages
+from harness.scoring.remote_model import RemoteModel
 
 
 def tokenizer_of(data: str) -> Tokenizer:
@@ -20,19 +16,18 @@ def tokenizer_of(data: str) -> Tokenizer:
     return ByteTokenizer() if data == "pydocs" else open_dataset(data).tokenizer()
 
 
-def load_language_model(source: Path, run: Path, checkpoint: Path, tokenizer: Tokenizer) -> "LanguageModel":
-    """The checkpoint's model; a batch holds as many tokens as a micro-batch of its training did."""
-    config = msgspec.json.decode(run.read_bytes(), type=RunConfig)
-    model, step = load_checkpoint(source, run, checkpoint)
-    tokens = config.micro_batch_size * config.block_size
-    return LanguageModel(model, tokenizer, config.block_size, config.device, config.dtype, tokens, step)
+def language_model_of(model: RemoteModel, tokenizer: Tokenizer) -> "LanguageModel":
+    """A model in a process of its own; a batch holds as many tokens as a micro-batch of its training did."""
+    files, config = model.files, model.files.config
+    return LanguageModel(model, tokenizer, config.block_size, config.device, config.dtype, files.tokens_per_batch)
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """`model(idx) -> (logits, None)` in evaluation mode, and how to ask it."""
+    """A model, and how to ask it."""
 
     model: Any
+    """What harness.scoring.logits asks."""
     tokenizer: Tokenizer
     block_size: int
     """Tokens that the model sees at most."""
@@ -40,8 +35,6 @@ class LanguageModel:
     dtype: str
     """"float32", or "bfloat16" for autocast."""
     tokens_per_batch: int
-    step: int = 0
-    """The checkpoint's optimizer step."""
 
     @property
     def prefix(self) -> int:

@@ -9,6 +9,7 @@ import torch
 from harness.scoring.downstream import TASKS, accuracies
 from harness.scoring.lambada import last_words, load_passages
 from harness.scoring.language_model import LanguageModel
+from harness.scoring.logits import NotScorable
 from harness.scoring.wikitext import load_pages, word_perplexity
 
 Measure = Callable[[LanguageModel, Sequence[str]], dict[str, float]]
@@ -62,9 +63,11 @@ def smaller(language_model: LanguageModel) -> LanguageModel:
 
 
 def attempt(how: Measure, language_model: LanguageModel, names: Sequence[str]) -> tuple[dict[str, float], str | None]:
-    """What is measured, or what was raised; the agent's code may raise anything, SystemExit too."""
+    """What is measured, or why not. Raises NotScorable, for which no second try makes up."""
     try:
         return how(language_model, names), None
-    except BaseException as problem:
+    except NotScorable:
+        raise
+    except Exception as problem:
         traceback.print_exc()
         return {}, f"{type(problem).__name__}: {problem}"

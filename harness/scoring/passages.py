@@ -3,13 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from itertools import groupby, tee
+from typing import Any, NamedTuple
 
 import torch
 
-from harness.precision import autocast
-from harness.scoring.loss import NotScorable
+from harness.scoring.logits import NotScorable, Question, answers
 
 _SHORTEST = 32
 _ELEMENTS = 1 << 26
@@ -76,32 +75,37 @@ def batches(passages: Sequence[Passage], block_size: int, tokens_per_batch: int)
 def score_passages(
     model: Any, passages: Sequence[Passage], *, block_size: int, tokens_per_batch: int, device: str, dtype: str
 ) -> list[Score]:
-    """Score each passage by `model(idx) -> (logits, None)`, padded on the right, which a causal model cannot see.
+    """Score each passage by a model (harness.scoring.logits), padded on the right, which a causal model cannot see.
 
     Raises NotScorable for logits that are misshapen or give a log-likelihood that is no number.
     """
-    order, sums = [], []
-    for length, numbers in batches(passages, block_size, tokens_per_batch):
-        order += numbers
-        sums.append(_score_batch(model, [passages[number] for number in numbers], length, device, dtype))
+    batched = list(batches(passages, block_size, tokens_per_batch))
+    sheets, ahead = tee(_sheet([passages[number] for number in numbers], length) for length, numbers in batched)
+    questions = (Question(sheet.tokens_BT, sheet.places_N) for sheet in ahead)
+    sums = [
+        _score(logits_NV, sheet)
+        for sheet, logits_NV in zip(sheets, answers(model, questions, device, dtype), strict=True)
+    ]
+    order = [number for _, numbers in batched for number in numbers]
     found = torch.cat(sums).tolist() if sums else []
     if not all(math.isfinite(log_likelihood) for log_likelihood, _ in found):
-        raise NotScorable("some log-likelihoods are not finite")
+        raise NotScorable("logits_not_finite", "some log-likelihoods are not finite")
     by_number = {number: Score(nats, misses == 0) for number, (nats, misses) in zip(order, found, strict=True)}
     return [by_number[number] for number in range(len(passages))]
 
 
-def next_logits(model: Any, tokens_BT: torch.Tensor, dtype: str) -> torch.Tensor:
-    """The model's logits (B, T, V), in the precision of training. Raises NotScorable for another shape."""
-    with autocast(tokens_BT.device.type, dtype):
-        logits_BTV: torch.Tensor = model(tokens_BT)[0]
-    if logits_BTV.shape[:2] != tokens_BT.shape:
-        raise NotScorable(f"the logits have the shape {tuple(logits_BTV.shape)} for tokens {tuple(tokens_BT.shape)}")
-    return logits_BTV
+class _Sheet(NamedTuple):
+    """A batch of passages, on the CPU."""
+
+    tokens_BT: torch.Tensor
+    places_N: torch.Tensor
+    """Where, in (B * T,), a token is predicted."""
+    targets_N: torch.Tensor
+    owners_N: torch.Tensor
+    """Whose passage's."""
 
 
-def _score_batch(model: Any, passages: list[Passage], length: int, device: str, dtype: str) -> torch.Tensor:
-    """Log-likelihood and number of tokens that were not the likeliest, for each passage: (B, 2) float64."""
+def _sheet(passages: list[Passage], length: int) -> _Sheet:
     tokens_BT = torch.zeros(len(passages), length, dtype=torch.long)
     places: list[int] = []
     targets: list[int] = []
@@ -112,13 +116,19 @@ def _score_batch(model: Any, passages: list[Passage], length: int, device: str, 
         places += range(end - passage.scored, end)
         targets += passage.tokens[-passage.scored :]
         owners += [row] * passage.scored
-    places_N, targets_N, owners_N = (torch.tensor(values, device=device) for values in (places, targets, owners))
-    logits_BTV = next_logits(model, tokens_BT.to(device), dtype)
-    sums_B2 = torch.zeros(len(passages), 2, dtype=torch.float64, device=device)
-    logits_MV = logits_BTV.flatten(0, 1)
-    size = max(1, _ELEMENTS // logits_MV.shape[1])
-    for chunk in (slice(first, first + size) for first in range(0, len(places), size)):
-        sums_B2.index_add_(0, owners_N[chunk], _found(logits_MV[places_N[chunk]].float(), targets_N[chunk]))
+    return _Sheet(tokens_BT, torch.tensor(places), torch.tensor(targets), torch.tensor(owners))
+
+
+def _score(logits_NV: torch.Tensor, sheet: _Sheet) -> torch.Tensor:
+    """Log-likelihood and number of tokens that were not the likeliest, for each passage: (B, 2) float64."""
+    width, largest = logits_NV.shape[1], int(sheet.targets_N.max())
+    if width <= largest:
+        raise NotScorable("logits_misshapen", f"there are {width} logits a position for token {largest}")
+    targets_N, owners_N = (numbers_N.to(logits_NV.device) for numbers_N in (sheet.targets_N, sheet.owners_N))
+    sums_B2 = torch.zeros(len(sheet.tokens_BT), 2, dtype=torch.float64, device=logits_NV.device)
+    size = max(1, _ELEMENTS // width)
+    for chunk in (slice(first, first + size) for first in range(0, len(targets_N), size)):
+        sums_B2.index_add_(0, owners_N[chunk], _found(logits_NV[chunk].float(), targets_N[chunk]))
     return sums_B2
 
 

@@ -1,16 +1,38 @@
 """What a scoring is asked and what it answers. Torch-free: the parent reads it."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+
+from harness.faults import Reason
+from harness.isolation import Confinement
+from harness.run_config import RunConfig
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The model that is asked, and how long to wait for it."""
+
+    source: str
+    run: str
+    checkpoint: str
+    config: RunConfig
+    """What `run` says, as the parent knows it: the file lies where the agent's code could write."""
+    confinement: Confinement
+    """The sandbox of its processes; each gets a new folder below the temporary one for its own."""
+    kernels: str
+    """The folder of compiled kernels, of which each process gets a copy: what it writes there, no other one reads."""
+    lock: int | None = None
+    """The descriptor of the run's lock, for the model's process to inherit."""
+    answer_seconds: float
+    """Wall time that its start or one answer may take."""
+    seconds: float
+    """Wall time after which nothing is asked any more."""
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to score."""
 
-    source: str
-    run: str
-    checkpoint: str
+    model: Model
     report: str
     """Where the answer goes."""
     data: str
@@ -33,6 +55,25 @@ Invalid = Literal[
 """Why the figures of a model that was trained and scored prove nothing."""
 
 
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much logits changed that were asked for a second time, of another process."""
+
+    seed: int
+    """Of all that was drawn at random."""
+    repeated: int
+    """Windows that were asked again as they were."""
+    probed: int
+    """Windows, or beginnings of windows, that were asked again with later tokens replaced."""
+    change_repeated: float
+    """The largest change of a logit, as a share of the largest logit."""
+    change_probed: float
+    """The same before the replaced tokens."""
+    gain_repeated: float
+    """Nats a token by which the first answer was better."""
+    gain_probed: float
+    """The same for the token right before the replaced ones."""
+
+
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What was measured."""
 
@@ -46,8 +87,12 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of those tokens, in order."""
     step: int = 0
     """The checkpoint's optimizer step."""
+    audit: Audit | None = None
+    """What stands behind the validation loss."""
     error: str | None = None
     """Why the model itself could not be loaded or its validation loss not be computed; None when they could."""
+    reason: Reason = "error"
+    """The kind of `error`, where the model could not be scored."""
     invalid: Invalid | None = None
     """The kind of `error`, where the model could be scored and its figures prove nothing."""
     traceback: str = ""
@@ -58,9 +103,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class SampleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What text to draw from a checkpoint."""
 
-    source: str
-    run: str
-    checkpoint: str
+    model: Model
     report: str
     """Where the answer goes."""
     data: str
@@ -87,3 +130,16 @@ class SampleReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     traceback: str = ""
     seconds: float = 0.0
     """Wall time, taken in the parent."""
+
+
+AnyRequest = TypeVar("AnyRequest", Request, SampleRequest)
+
+
+def encode(request: msgspec.Struct) -> bytes:
+    """A request as JSON."""
+    return msgspec.json.encode(request, enc_hook=str)
+
+
+def decode(content: bytes, kind: type[AnyRequest]) -> AnyRequest:
+    """A request of a kind from JSON. Raises msgspec.MsgspecError."""
+    return msgspec.json.decode(content, type=kind, dec_hook=lambda kind, value: kind(value))

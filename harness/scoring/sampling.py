@@ -1,47 +1,46 @@
-"""Text from a checkpoint, in a child process: `python -m harness.scoring.sampling REQUEST`, a SampleRequest as JSON."""
+"""Text from a checkpoint: `python -m harness.scoring.sampling REQUEST`, a SampleRequest as JSON.
+
+It draws the tokens; the model answers from a process of its own.
+"""
 
 import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.child import prepare_child
-from harness.files import write_atomically
-from harness.scoring.report import SampleReport, SampleRequest
-
-if TYPE_CHECKING:
-    from harness.scoring.language_model import LanguageModel
+from harness.child import die_with_parent
+from harness.files import IrregularFile, write_atomically
+from harness.isolation.ending import survivors_come_here
+from harness.scoring.generation import greedy, sampled
+from harness.scoring.language_model import language_model_of, tokenizer_of
+from harness.scoring.logits import NotScorable
+from harness.scoring.model_process import ModelFailure, model_files
+from harness.scoring.remote_model import RemoteModel
+from harness.scoring.report import SampleReport, SampleRequest, decode
 
 
 def main() -> None:
-    """Load, draw and report; what the agent's code raises becomes part of the report."""
-    prepare_child()
-    request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=SampleRequest)
-    write_atomically(Path(request.report), msgspec.json.encode(answer(request)).decode())
+    """Draw and report; what the agent's code raises becomes part of the report."""
+    die_with_parent()
+    request = decode(Path(sys.argv[1]).read_bytes(), SampleRequest)
+    with survivors_come_here():
+        write_atomically(Path(request.report), msgspec.json.encode(answer(request)).decode())
 
 
 def answer(request: SampleRequest) -> SampleReport:
     """Draw what is asked for. Raises DataError where the tokenizer's data set is not prepared."""
-    from harness.scoring.language_model import load_language_model, tokenizer_of
-
     tokenizer = tokenizer_of(request.data)
-    try:
-        language_model = load_language_model(
-            Path(request.source), Path(request.run), Path(request.checkpoint), tokenizer
-        )
-        return SampleReport(texts=tuple(sample(language_model, request)), step=language_model.step)
-    except BaseException as problem:  # the agent's code may raise anything, and SystemExit
-        return SampleReport(error=f"{type(problem).__name__}: {problem}", traceback=traceback.format_exc())
-
-
-def sample(language_model: "LanguageModel", request: SampleRequest) -> list[str]:
-    """The continuations of the prompt, each up to the end of its document; equal for an equal seed on one machine."""
-    from harness.scoring.generation import greedy, sampled
-
     choose = sampled(request.temperature, request.seed) if request.temperature > 0 else greedy
-    return language_model.generate([request.prompt] * request.samples, request.tokens, choose=choose)
+    with RemoteModel(model_files(request.model)) as model:
+        try:
+            step = model.load()
+            language_model = language_model_of(model, tokenizer)
+            texts = language_model.generate([request.prompt] * request.samples, request.tokens, choose=choose)
+        except ModelFailure as problem:
+            return SampleReport(error=str(problem), traceback=problem.traceback)
+        except (NotScorable, IrregularFile) as problem:
+            return SampleReport(error=str(problem))
+    return SampleReport(texts=tuple(texts), step=step)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Tests as transactions: killed at any moment, interrupted, failed by the agent's code, begun twice."""
 
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ from sandbox.conditions import conditions
 from sandbox.discovery import list_sessions
 from sandbox.errors import UsageError
 from sandbox.events import Reserve
+from sandbox.paths import tasks_dir, templates_dir
 from sandbox.session import Session
 from sandbox.trial import _reserved
 
@@ -255,17 +257,63 @@ def test_a_spent_budget_is_refused_before_the_check(linbench: Linbench, reserve:
     assert events_of(session) == ["start", "reserve", "edit"]
 
 
-def test_a_script_that_meddles_with_its_scoring_is_not_refunded(linbench: Linbench, lawless: Path) -> None:
-    """Ending the scoring process or changing the checkpoint under it is the script's own failure, and is spent."""
-    linbench("start", lawless, "--tests", "2")
+SCORED = "sys.argv[0].endswith('server.py')"
+AT_EXIT = "os.path.exists('ckpt.pt') and __import__('atexit').register"
+ENDS = [
+    (f"os._exit(0) if {SCORED} else None", (), "failed (error)", "exit code 0"),
+    (f"{SCORED} and open('ckpt.pt', 'ab').write(b'0')", ("--isolation", "none"), "failed (error)", "its checkpoint"),
+    (
+        f"{AT_EXIT}(lambda: (os.rename('ckpt.pt', 'c'), os.symlink('c', 'ckpt.pt')))",
+        (),
+        "failed (irregular_file)",
+        "ckpt.pt is a symbolic link",
+    ),
+    ("self.training and open('result.json', 'w').write('{}')", (), "invalid (foreign_result)", "result.json appeared"),
+    (
+        "self.training and not os.path.isdir('scores.json') and os.mkdir('scores.json')",
+        (),
+        "invalid (foreign_result)",
+        "scores.json appeared",
+    ),
+    (
+        f"{AT_EXIT}(lambda: open('source.py', 'a').write(' '))",
+        ("--isolation", "none"),
+        "invalid (source_changed)",
+        "source.py is not what was tested",
+    ),
+]
+
+
+def test_a_script_that_meddles_with_its_score_has_spent_its_test(linbench: Linbench, runs: Path, lawless: Path) -> None:
+    """Ending the scoring, changing the checkpoint or writing its own result is the script's doing: failed or invalid.
+
+    None of it is refunded, nor can it be submitted.
+    """
+    linbench("start", lawless, "--tests", str(len(ENDS)))
     line = "x = x + self.mlp(self.ln_2(x))"
-    for meddling, said in (
-        ("os._exit(0) if not self.training and os.path.exists('scores.request.json') else None", "without a report"),
-        ("os.path.exists('scores.request.json') and open('ckpt.pt', 'ab').write(b'0')", "changed its checkpoint"),
-    ):
+    for meddling, options, ended, said in ENDS:
         linbench("reset")
         assert linbench("edit", "--old", line, "--new", f"{meddling}; {line}").code == 0
-        reply = linbench("test", *SETTINGS)
+        reply = linbench("test", *SETTINGS, *options)
         assert reply.code == 5, reply.out
+        assert ended in reply.out
         assert said in reply.out
-    assert linbench("status", "--json").json["budget"] == {"tests": 2, "left": 0, "refunded": 0}
+    assert linbench("status", "--json").json["budget"] == {"tests": len(ENDS), "left": 0, "refunded": 0}
+    assert "is invalid (foreign_result) and cannot be submitted" in linbench("submit", "4").out
+    assert '"status": "invalid"' in the_session(runs).folder.test(4).result.read_text()
+
+
+def test_a_loss_below_the_floor_of_the_task_is_invalid(linbench: Linbench, tmp_path: Path) -> None:
+    """A task says which validation loss it no longer believes; the figure is kept as void, and ranks nowhere."""
+    folder = tmp_path / "task"
+    shutil.copytree(tasks_dir() / "llm-pretrain-linear-attention", folder)
+    shutil.copy(templates_dir() / "custom_pretrain.py", folder)
+    text = (folder / "task.yaml").read_text()
+    (folder / "task.yaml").write_text(re.sub("smoke: [0-9.]+", "smoke: 100", text))
+    linbench("start", folder)
+    tested = linbench("test", *SETTINGS, "--json")
+    assert tested.code == 5
+    assert "is below 100" in tested.json["error"]["message"]
+    (test,) = linbench("runs", "--json").json["tests"]
+    assert (test["status"], test["reason"], test["metrics"]) == ("invalid", "below_floor", {})
+    assert 4 < test["facts"]["void_metrics"]["val_loss"] < 7

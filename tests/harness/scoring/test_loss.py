@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.scoring.loss import NotScorable, validation_loss, windows
+from harness.scoring.logits import NotScorable
+from harness.scoring.loss import ValidationLoss, validation_loss, windows
 
 VOCABULARY = 11
 
@@ -35,6 +36,10 @@ def tokens(count: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, VOCABULARY, count).astype("<u2")
 
 
+def loss_of(model: Toy, windows_WT: np.ndarray, batch_size: int) -> ValidationLoss:
+    return validation_loss(model.eval(), windows_WT, batch_size, "cpu", "float32")
+
+
 def by_definition(model: Toy, stream: np.ndarray, block_size: int, most: int) -> float:
     """Mean of -log p(token | at most block_size tokens before it in its window), in float64 and plain Python."""
     table, losses = model.table.detach().double().numpy(), []
@@ -52,7 +57,7 @@ def by_definition(model: Toy, stream: np.ndarray, block_size: int, most: int) ->
 def test_the_loss_is_that_of_the_definition(batch_size: int, most: int | None, scored: int) -> None:
     """Over all windows or the first few, in batches of any size, the loss is the mean negative log-probability."""
     model, stream = Toy(), tokens(100)
-    found = validation_loss(model, stream, 8, batch_size, "cpu", "float32", most)
+    found = loss_of(model, windows(stream, 8, most), batch_size)
     assert found.loss == pytest.approx(by_definition(model, stream, 8, scored), abs=1e-6)
     assert found.tokens == 8 * scored
 
@@ -62,7 +67,7 @@ def test_the_model_never_gets_the_targets() -> None:
     model, stream = Toy(), np.arange(33, dtype="<u2") % VOCABULARY
     stream[32] = 10
     stream[:32] %= 10
-    validation_loss(model, stream, 8, 2, "cpu", "float32")
+    loss_of(model, windows(stream, 8), 2)
     assert [tuple(idx.shape) for idx in model.asked] == [(2, 8), (2, 8)]
     assert not any((idx == 10).any() for idx in model.asked)
 
@@ -72,10 +77,10 @@ def test_the_hash_names_the_windows_alone() -> None:
     stream, longer, other = tokens(100), tokens(100), tokens(100)
     longer[97:] = 0
     other[96] = (other[96] + 1) % VOCABULARY
-    first = validation_loss(Toy(), stream, 8, 3, "cpu", "float32")
-    assert validation_loss(Toy(lambda logits: logits * 2), longer, 8, 64, "cpu", "float32").sha256 == first.sha256
-    assert validation_loss(Toy(), other, 8, 3, "cpu", "float32").sha256 != first.sha256
-    assert validation_loss(Toy(), stream, 8, 3, "cpu", "float32", most=11).sha256 != first.sha256
+    first = loss_of(Toy(), windows(stream, 8), 3)
+    assert loss_of(Toy(lambda logits: logits * 2), windows(longer, 8), 64).sha256 == first.sha256
+    assert loss_of(Toy(), windows(other, 8), 3).sha256 != first.sha256
+    assert loss_of(Toy(), windows(stream, 8, 11), 3).sha256 != first.sha256
     assert first.sha256 == hashlib.sha256(windows(stream, 8).astype("<u2").tobytes()).hexdigest()
 
 
@@ -100,9 +105,9 @@ def one_nan(logits: torch.Tensor) -> torch.Tensor:
     [
         (one_nan, "some logits are not finite"),
         (lambda logits: logits - math.inf, "some logits are not finite"),
-        (lambda logits: logits[:, 1:], r"the logits have the shape \(4, 7, 11\) for targets \(4, 8\)"),
-        (lambda logits: logits[:1], r"the logits have the shape \(1, 8, 11\) for targets \(4, 8\)"),
-        (lambda logits: logits[..., 0], r"the logits have the shape \(4, 8\) for targets \(4, 8\)"),
+        (lambda logits: logits[:, 1:], r"the logits have the shape \(4, 7, 11\) for tokens \(4, 8\)"),
+        (lambda logits: logits[:1], r"the logits have the shape \(1, 8, 11\) for tokens \(4, 8\)"),
+        (lambda logits: logits[..., 0], r"the logits have the shape \(4, 8\) for tokens \(4, 8\)"),
         (lambda logits: logits[..., :5], r"5 logits a position for token"),
     ],
 )
@@ -111,12 +116,12 @@ def test_what_is_no_distribution_over_tokens_is_refused(
 ) -> None:
     """NaN, infinity, positions left out and too few tokens to choose from are no score."""
     with pytest.raises(NotScorable, match=message):
-        validation_loss(Toy(change), tokens(100), 8, 4, "cpu", "float32")
+        loss_of(Toy(change), windows(tokens(100), 8), 4)
 
 
 def test_small_differences_survive_many_tokens() -> None:
     """The sum is kept in double precision: a loss of a million equal tokens is that of one, to nine digits."""
     model = Toy()
     stream = np.zeros(2**18 + 1, dtype="<u2")
-    whole = validation_loss(model, stream, 1024, 64, "cpu", "float32").loss
-    assert whole == pytest.approx(validation_loss(model, stream[:1025], 1024, 1, "cpu", "float32").loss, rel=1e-9)
+    whole = loss_of(model, windows(stream, 1024), 64).loss
+    assert whole == pytest.approx(loss_of(model, windows(stream[:1025], 1024), 1).loss, rel=1e-9)

@@ -13,10 +13,11 @@ from harness.launch import exclusive
 from harness.profiles import Profile, load_profile, resolve
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
+from harness.run_sandbox import model_sandbox
 from harness.scoring import metrics
 from harness.scoring.__main__ import score
 from harness.scoring.language_model import LanguageModel
-from harness.scoring.report import Request
+from harness.scoring.report import Model, Request
 from harness.script import load_script
 
 SCRIPT = Path(__file__).parents[3] / "templates" / "custom_pretrain.py"
@@ -49,8 +50,18 @@ def config(profile: Profile) -> RunConfig:
 
 
 def request(folder: RunFolder, *names: str) -> Request:
-    paths = {"source": folder.source, "run": folder.run, "checkpoint": folder.checkpoint, "report": folder.scores}
-    return Request(**{key: str(path) for key, path in paths.items()}, data="pydocs", metrics=names, windows=4)
+    paths = {"source": folder.source, "run": folder.run, "checkpoint": folder.checkpoint, "kernels": folder.kernels}
+    read = msgspec.json.decode(folder.run.read_bytes(), type=RunConfig)
+    private = folder.root.parent / "private"
+    private.mkdir(exist_ok=True)
+    model = Model(
+        **{key: str(path) for key, path in paths.items()},
+        config=read,
+        confinement=model_sandbox(folder, read, None, private),
+        answer_seconds=60,
+        seconds=120,
+    )
+    return Request(model=model, report=str(folder.scores), data="pydocs", metrics=names, windows=4)
 
 
 def prepare_wikitext(folder: RunFolder) -> None:
@@ -86,8 +97,9 @@ def test_a_model_that_raises_is_an_error(folder: RunFolder) -> None:
     """A model that cannot be scored at all gives no metrics, but the agent's own traceback; sys.exit is no way out."""
     source = SCRIPT.read_text()
     for statement, name in (("raise KeyError('lost')", "KeyError"), ("sys.exit(0)", "SystemExit")):
-        assert "        x = self.embedding(idx)\n" in source
-        folder.source.write_text(source.replace("x = self.embedding(idx)", statement))
+        line = "        for layer_idx, block in enumerate(self.blocks):\n"
+        assert line in source
+        folder.source.write_text(source.replace(line, f"        {statement}\n{line}"))
         report = score(request(folder, "val_loss"))
         assert report.metrics == {}
         assert report.error is not None
@@ -113,10 +125,9 @@ def test_a_metric_is_tried_twice_with_half_the_batch(toy: LanguageModel, monkeyp
 
 def test_score_and_sample_in_child_processes(folder: RunFolder, profile: Profile) -> None:
     """The stages bring back what their processes measured and drew: a loss, and two different texts."""
-    answer = folder.root / "sample.json"
     with exclusive(folder.lock) as lock:
         found = stages.run_scoring(folder, config(profile), profile, lock)
-        drawn = stages.run_sampling(folder, config(profile), profile, lock, answer, samples=2, tokens=5, seed=3)
+        drawn = stages.run_sampling(folder, config(profile), profile, lock, samples=2, tokens=5, seed=3)
     assert (found.error, list(found.metrics), found.errors) == (None, ["val_loss"], {})
     assert (drawn.error, drawn.step, len(drawn.texts)) == (None, 7, 2)
     assert drawn.texts[0] != drawn.texts[1]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.scoring.language_model import LanguageModel
-from harness.scoring.loss import NotScorable
+from harness.scoring.logits import NotScorable
 from harness.scoring.passages import Passage, batches, cut, padded_length, score_passages
 
 

@@ -1,0 +1,203 @@
+"""The model's process as the evaluator holds it: started, spoken to with every wait bounded, ended."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from harness.faults import Reason, classify
+from harness.files import is_regular, open_regular
+from harness.isolation import Confinement, confine
+from harness.isolation.ending import end
+from harness.isolation.usage import UsageWatch, children, disk_bytes
+from harness.kernel_cache import UNFINISHED, variables
+from harness.launch import PARENT, Exit, child_environment, python_module, returncode
+from harness.run_config import RunConfig
+from harness.scoring import shared_memory
+from harness.scoring.logits import NotScorable
+from harness.scoring.messages import Answer, Channel, Chunk, Failed, Misshapen, Ready
+from harness.scoring.report import Model
+
+Kind = TypeVar("Kind", Ready, Answer, Chunk)
+
+KERNELS = "kernels"
+"""Where in a process's temporary folder what it compiles is kept."""
+
+MOST_KERNEL_BYTES = 2**30
+"""That are copied; more is no cache of kernels."""
+
+ENDING_SECONDS = 10.0
+"""That a process which has hung up is given to end."""
+
+
+class ModelFailure(Exception):
+    """The model gave no logits; `reason` says of which kind the fault is, `traceback` where the agent's code raised."""
+
+    def __init__(self, reason: Reason, message: str, traceback: str = ""):
+        super().__init__(message)
+        self.reason, self.traceback = reason, traceback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """What a model's process is made from, and for how long it is waited for."""
+
+    source: Path
+    run: Path
+    checkpoint: Path
+    config: RunConfig
+    """What `run` says, as the parent knows it."""
+    answer_seconds: float
+    """Wall time that a start or an answer may take."""
+    deadline: float
+    """Of all answers together, on the monotonic clock."""
+    confinement: Confinement
+    """The sandbox; each process gets a new folder below the temporary one for its own."""
+    kernels: Path
+    """Compiled kernels, of which each process gets a copy."""
+    lock: int | None = None
+    """The descriptor of the run's lock, which every process of a run holds."""
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """As many as a micro-batch of the training had."""
+        return self.config.micro_batch_size * self.config.block_size
+
+
+def model_files(model: Model) -> ModelFiles:
+    """The same as a request says it; its time begins now."""
+    return ModelFiles(
+        source=Path(model.source),
+        run=Path(model.run),
+        checkpoint=Path(model.checkpoint),
+        config=model.config,
+        answer_seconds=model.answer_seconds,
+        deadline=time.monotonic() + model.seconds,
+        confinement=model.confinement,
+        kernels=Path(model.kernels),
+        lock=model.lock,
+    )
+
+
+def start_server(
+    command: Sequence[str], descriptors: Sequence[int], confinement: Confinement
+) -> "subprocess.Popen[bytes]":
+    """Start the model's process in its sandbox. What it prints goes to the evaluator's log."""
+    confined = confine(command, confinement)
+    caches = variables(Path(confined.environment["TMPDIR"], KERNELS))
+    own_death = {} if confinement.kind == "bubblewrap" else {PARENT: str(os.getpid())}  # as in harness.launch
+    return subprocess.Popen(
+        confined.command,
+        cwd=confinement.folder,
+        env={**child_environment(confinement.device), **own_death, **caches, **confined.environment},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=descriptors,
+    )
+
+
+class ModelProcess:
+    """One process that runs the agent's code, the connection to it and the memory that is shared with it.
+
+    Raises IrregularFile for a checkpoint that is no plain file.
+    """
+
+    living: ClassVar[set[int]] = set()
+    """The processes of all models, which do not count as left behind by one of them."""
+
+    def __init__(self, files: ModelFiles):
+        self.files, device = files, files.config.device
+        tokens, slot_bytes = files.tokens_per_batch, shared_memory.SLOT_BYTES[device]
+        self.before = set(children(os.getpid()))
+        confinement = _confinement_of_its_own(files)
+        with open_regular(files.checkpoint) as checkpoint:
+            ours, theirs = socket.socketpair()
+            memory = shared_memory.create(tokens, slot_bytes)
+            descriptors = [checkpoint.fileno(), theirs.fileno(), memory]
+            numbers = map(str, (*descriptors, tokens, slot_bytes))
+            command = python_module("harness.scoring.server", str(files.source), str(files.run), *numbers)
+            inherited = descriptors if files.lock is None else [*descriptors, files.lock]
+            self.process = start_server(command, inherited, confinement)
+        self.living.add(self.process.pid)
+        self.usage = UsageWatch(self.process.pid, confinement)
+        theirs.close()
+        ours.settimeout(ENDING_SECONDS)  # for a process that no longer listens
+        self.channel = Channel(ours)
+        self.memory = shared_memory.SharedMemory(memory, tokens, slot_bytes, device)
+        os.close(memory)
+
+    def close(self) -> None:
+        """End the process and what it started; nothing is asked of it any more."""
+        self.channel.end.close()
+        end(self.process, self.before | self.living)
+        self.living.discard(self.process.pid)
+        self.memory.close()
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Send a message. Raises ModelFailure where nobody listens."""
+        try:
+            self.channel.send(message)
+        except OSError:
+            raise self._hung_up() from None
+
+    def receive(self, kind: type[Kind]) -> Kind:
+        """The next message, which has to be of this kind. Raises ModelFailure, NotScorable."""
+        began = time.monotonic()
+        try:
+            message = self.channel.receive_answered(
+                min(began + self.files.answer_seconds, self.files.deadline), self.usage.look
+            )
+        except TimeoutError:
+            if self.usage.over is not None:
+                raise ModelFailure("over_limit", self.usage.over) from None
+            seconds = time.monotonic() - began
+            raise ModelFailure("timeout", f"it had not answered after {seconds:.0f} seconds") from None
+        except (EOFError, OSError):
+            raise self._hung_up() from None
+        except msgspec.MsgspecError as error:
+            raise ModelFailure("error", f"its process broke the protocol: {error}") from None
+        if isinstance(message, kind):
+            return message
+        if isinstance(message, Misshapen):
+            raise NotScorable("logits_misshapen", message.what)
+        if isinstance(message, Failed):
+            memory = "out of memory" in message.error.lower() or "OutOfMemoryError" in message.error
+            raise ModelFailure("out_of_memory" if memory else "error", message.error, message.traceback)
+        raise ModelFailure("error", f"its process broke the protocol by a {type(message).__name__}")
+
+    def _hung_up(self) -> ModelFailure:
+        """What to say of a process that is gone, or has closed its end and stays."""
+        try:
+            self.process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return ModelFailure("error", "its process hung up")
+        code = returncode(self.process, self.files.confinement.kind == "bubblewrap")
+        fault = classify(Exit(code, False, 0.0, ""), free_disk_bytes=0)
+        if fault is None or code > 0:
+            return ModelFailure("error", f"its process ended with exit code {code}")
+        return ModelFailure(fault.reason, f"its process ended: {fault.message}")
+
+
+def _confinement_of_its_own(files: ModelFiles) -> Confinement:
+    """The sandbox with a temporary folder that is empty but for the kernels that were compiled before."""
+    own = Path(tempfile.mkdtemp(dir=files.confinement.temporary))
+    if files.kernels.is_dir() and disk_bytes([files.kernels]) <= MOST_KERNEL_BYTES:
+        shutil.copytree(files.kernels, own / KERNELS, ignore=_only_plain)
+    return msgspec.structs.replace(files.confinement, temporary=own)
+
+
+def _only_plain(folder: str, names: list[str]) -> list[str]:
+    """What is neither file nor folder, such as a pipe, which a copy would wait for, or is not finished."""
+    return [name for name in names if UNFINISHED.fullmatch(name) or not _is_plain(Path(folder, name))]
+
+
+def _is_plain(path: Path) -> bool:
+    return is_regular(path) or (path.is_dir() and not path.is_symlink())
