@@ -18,7 +18,7 @@ from harness.data.validation import validation_tokens
 from harness.files import IrregularFile, write_atomically
 from harness.isolation.ending import survivors_come_here
 from harness.scoring.audit import plan
-from harness.scoring.audited_loss import audited_loss
+from harness.scoring.audited_loss import Windows, first_pass, second_pass
 from harness.scoring.language_model import language_model_of, tokenizer_of
 from harness.scoring.logits import NotScorable
 from harness.scoring.loss import windows
@@ -85,9 +85,12 @@ def _audited(
 ) -> Report:
     """The report with the loss that the first process gives, and with what is wrong with it."""
     config = first.files.config
-    asked = plan(int.from_bytes(os.urandom(8)) >> 1, len(windows_WT), config.block_size, batch_size)
-    loss, comparison = audited_loss(first, second, windows_WT, asked, batch_size, config.device, config.dtype)
+    drawn = plan(int.from_bytes(os.urandom(8)) >> 1, len(windows_WT), config.block_size, batch_size)
+    asked = Windows(windows_WT, drawn, batch_size, config.device, config.dtype)
+    loss, answers = first_pass(first, asked)
+    first.close()  # nothing that it left running may speak to the second
     report = replace(report, metrics={"val_loss": loss.loss}, tokens=loss.tokens, tokens_sha256=loss.sha256)
+    comparison = second_pass(second, asked, answers)
     try:
         return replace(report, audit=comparison.judge())
     except NotScorable as problem:

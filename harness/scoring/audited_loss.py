@@ -1,69 +1,89 @@
-"""The validation loss, believed only after the audit: windows in a random order by one process, an audit by another."""
+"""The two passes behind a validation loss: all windows, in a random order; then some again, of another process.
 
-from collections.abc import Callable, Sequence
+A model is what harness.scoring.logits asks.
+"""
+
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from harness.scoring.audit import Again, Comparison, Differences, Fingerprints, Plan, changed_inputs
+from harness.scoring.audit import Comparison, Differences, Fingerprints, Plan, changed_inputs
 from harness.scoring.loss import Losses, ValidationLoss, losses_of, validation_loss
 
-Known = dict[tuple[int, int], torch.Tensor]
-"""First answers by (window, length)."""
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What is asked, and in batches of which shape."""
+
+    tokens_WT: np.ndarray
+    """(W, T + 1)."""
+    plan: Plan
+    batch_size: int
+    device: str
+    dtype: str
+
+    @property
+    def block_size(self) -> int:
+        """T."""
+        return int(self.tokens_WT.shape[1]) - 1
+
+    @property
+    def settings(self) -> tuple[int, str, str]:
+        """Batch size, device, dtype; no batch is larger than all windows."""
+        return min(self.batch_size, len(self.tokens_WT)), self.device, self.dtype
 
 
-def audited_loss(
-    first: Any, second: Any, windows_WT: np.ndarray, asked: Plan, batch_size: int, device: str, dtype: str
-) -> tuple[ValidationLoss, Comparison]:
-    """Score windows (W, T + 1) by `first` and ask again of `second`, two models (harness.scoring.logits) of one file.
+@dataclass(slots=True)
+class FirstAnswers:
+    """Fingerprints of the windows that will be asked again."""
 
-    Raises NotScorable for logits that are misshapen or not finite; what the comparison says is its own affair.
-    """
-    block_size, batch_size = windows_WT.shape[1] - 1, min(batch_size, len(windows_WT))
-    fingerprints = Fingerprints(np.random.default_rng(asked.seed + 1))
-    again = {ask.window for ask in asked.again if ask.length == block_size}
-    known: Known = {}
+    wanted: set[tuple[int, int]]
+    """(window, length)."""
+    fingerprints: Fingerprints
+    known: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
+    """By (window, length): (length, K)."""
 
-    def keep(length: int) -> Callable[[np.ndarray, torch.Tensor, Losses], None]:
-        def observe(numbers: np.ndarray, logits_BTV: torch.Tensor, losses: Losses) -> None:
-            rows = [row for row, number in enumerate(numbers) if length < block_size or int(number) in again]
-            if rows:
-                chosen = Losses(losses.nats_BT[rows], losses.norms_BT[rows])
-                found = fingerprints.of(logits_BTV[rows], chosen)
-                known.update({(int(numbers[row]), length): found[place] for place, row in enumerate(rows)})
+    def keep(self, windows: np.ndarray, logits_BTV: torch.Tensor, losses: Losses) -> None:
+        """Keep those of a batch that will be compared."""
+        length = logits_BTV.shape[1]
+        rows = [row for row, window in enumerate(windows.tolist()) if (window, length) in self.wanted]
+        if rows:
+            found = self.fingerprints.of(logits_BTV[rows], losses.nats_BT[rows], losses.norms_BT[rows])
+            self.known |= {(int(windows[row]), length): found[place] for place, row in enumerate(rows)}
 
-        return observe
-
-    loss = validation_loss(first, windows_WT, batch_size, device, dtype, asked.order_W, keep(block_size))
-    for length in dict.fromkeys(length for _, length in asked.cuts):
-        cut = np.array([window for window, others in asked.cuts if others == length])
-        inputs, targets = windows_WT[cut, :length], windows_WT[cut, 1 : length + 1]
-        for numbers, logits_BTV, losses in losses_of(first, inputs, targets, batch_size, device, dtype):
-            keep(length)(cut[numbers], logits_BTV, losses)
-    scale = max(1.0, *(float(found[:, 1:].abs().max()) for found in known.values()))
-    repeats, probes = _differences(second, windows_WT, asked.again, known, fingerprints, batch_size, device, dtype)
-    return loss, Comparison(asked.seed, repeats, probes, scale, dtype)
+    @property
+    def scale(self) -> float:
+        """The largest logit, at least 1."""
+        return max(1.0, *(float(found_TK[:, 1:].abs().max()) for found_TK in self.known.values()))
 
 
-def _differences(
-    model: Any,
-    windows_WT: np.ndarray,
-    again: Sequence[Again],
-    known: Known,
-    fingerprints: Fingerprints,
-    batch_size: int,
-    device: str,
-    dtype: str,
-) -> tuple[Differences, Differences]:
-    """Ask again, and compare: repeats, probes."""
+def first_pass(model: Any, windows: Windows) -> tuple[ValidationLoss, FirstAnswers]:
+    """The loss over all windows, and what is to be compared. Raises NotScorable for logits that are no score."""
+    plan, tokens_WT = windows.plan, windows.tokens_WT
+    wanted = {(ask.window, ask.length) for ask in plan.again}
+    answers = FirstAnswers(wanted, Fingerprints(np.random.default_rng(plan.seed + 1)))
+    loss = validation_loss(model, tokens_WT, *windows.settings, plan.order_W, answers.keep)
+    for length in dict.fromkeys(length for _, length in plan.cuts):
+        cut = np.array([window for window, other in plan.cuts if other == length])
+        inputs, targets = tokens_WT[cut, :length], tokens_WT[cut, 1 : length + 1]
+        for numbers, logits_BTV, losses in losses_of(model, inputs, targets, *windows.settings):
+            answers.keep(cut[numbers], logits_BTV, losses)
+    return loss, answers
+
+
+def second_pass(model: Any, windows: Windows, first: FirstAnswers) -> Comparison:
+    """Ask again, and compare. Raises NotScorable for logits that are misshapen or not finite."""
+    plan, tokens_WT = windows.plan, windows.tokens_WT
     repeats, probes = Differences(), Differences()
-    for length in sorted({ask.length for ask in again}):
-        asks = [ask for ask in again if ask.length == length]
-        inputs = changed_inputs(windows_WT, asks)
-        targets = np.stack([windows_WT[ask.window, 1 : length + 1] for ask in asks])  # of the window as it was
-        for numbers, logits_BTV, losses in losses_of(model, inputs, targets, batch_size, device, dtype):
-            for number, found in zip(numbers, fingerprints.of(logits_BTV, losses), strict=True):
+    for length in sorted({ask.length for ask in plan.again}):
+        asks = [ask for ask in plan.again if ask.length == length]
+        inputs = changed_inputs(tokens_WT, asks)
+        targets = np.stack([tokens_WT[ask.window, 1 : length + 1] for ask in asks])  # of the window as it was
+        for numbers, logits_BTV, losses in losses_of(model, inputs, targets, *windows.settings):
+            found_BTK = first.fingerprints.of(logits_BTV, losses.nats_BT, losses.norms_BT)
+            for number, found_TK in zip(numbers, found_BTK, strict=True):
                 ask = asks[number]
-                (repeats if ask.start == length else probes).add(ask, known[ask.window, length], found)
-    return repeats, probes
+                (repeats if ask.start == length else probes).add(ask, first.known[ask.window, length], found_TK)
+    return Comparison(plan.seed, repeats, probes, first.scale, windows.dtype)

@@ -36,6 +36,8 @@ class Losses:
     """-log p(target), float32."""
     norms_BT: torch.Tensor
     """log sum exp(logits), float32."""
+    finite: torch.Tensor
+    """Whether all logits are finite numbers, ()."""
 
 
 def windows(tokens: np.ndarray, block_size: int, most: int | None = None) -> np.ndarray:
@@ -95,22 +97,24 @@ def losses_of(
         if width <= largest:
             raise NotScorable("logits_misshapen", f"there are {width} logits a position for token {largest}")
         logits_NV = logits_NV[: kept * length]
-        finite.append(torch.isfinite(logits_NV).all())
         targets_N = torch.from_numpy(targets_BT).to(logits_NV.device, non_blocking=True).flatten()
-        yield batch[:kept], logits_NV.view(kept, length, width), _losses(logits_NV, targets_N, (kept, length))
+        losses = _losses(logits_NV, targets_N, (kept, length))
+        finite.append(losses.finite)
+        yield batch[:kept], logits_NV.view(kept, length, width), losses
     if not torch.stack(finite).all():
         raise NotScorable("logits_not_finite", "some logits are not finite")
 
 
 def _losses(logits_NV: torch.Tensor, targets_N: torch.Tensor, shape: tuple[int, int]) -> Losses:
     parts = []
-    size = max(1, _ELEMENTS // logits_NV.shape[1])
+    size = max(1, _ELEMENTS // logits_NV.shape[1])  # a float32 copy of all of them may not fit
     for rows_NV, rows_N in zip(logits_NV.split(size), targets_N.split(size), strict=True):
         rows_NV = rows_NV.float()
         largest_N1 = rows_NV.amax(1, keepdim=True)
         shifted_NV = rows_NV - largest_N1
         log_sum_N = shifted_NV.exp().sum(1).log()
         target_N = shifted_NV.gather(1, rows_N[:, None])[:, 0]
-        parts.append((log_sum_N - target_N, log_sum_N + largest_N1[:, 0]))
-    nats, norms = (torch.cat(part).view(shape) for part in zip(*parts, strict=True))
-    return Losses(nats, norms)
+        finite_N = largest_N1[:, 0].isfinite() & rows_NV.amin(1).isfinite()
+        parts.append((log_sum_N - target_N, log_sum_N + largest_N1[:, 0], finite_N))
+    nats_N, norms_N, finite_N = (torch.cat(part) for part in zip(*parts, strict=True))
+    return Losses(nats_N.view(shape), norms_N.view(shape), finite_N.all())
