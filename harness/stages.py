@@ -64,17 +64,22 @@ def write_run_config(folder: RunFolder, config: RunConfig, data: TrainingData) -
 
 
 def run_preflight(
-    folder: RunFolder, config: RunConfig, lock: int, causal: bool = True, isolation: str | None = None
+    folder: RunFolder,
+    config: RunConfig,
+    lock: int,
+    rules: preflight_report.Rules = preflight_report.ANY,
+    room: preflight_report.Room = preflight_report.ONE_PROCESS,
+    isolation: str | None = None,
 ) -> preflight_report.Report:
-    """Check the folder's source; `causal` says whether no logit may see a later token.
+    """Check the folder's source against what the task asks of a model, and whether its run has the room it needs.
 
     Raises MissingReport when the child died, Interrupted on Ctrl-C, NoIsolation.
     """
     if not folder.run.exists():
         write_atomically(folder.run, msgspec.json.encode(config).decode())
     paths = {"source": str(folder.source), "run": str(folder.run), "report": str(folder.preflight)}
-    request = preflight_report.Request(**paths, causal=causal)
-    with sandbox(folder, config, isolation) as confinement:
+    request = preflight_report.Request(**paths, rules=rules, room=room)
+    with sandbox(folder, config, isolation, workers=room.shared) as confinement:
         ended = _run_module(
             preflight.__name__,
             request,

@@ -30,6 +30,7 @@ from sandbox.guards import check as guard
 from sandbox.ledger import Entry
 from sandbox.locks import cannot_write
 from sandbox.reserved_test import ReservedTest, edit_command
+from sandbox.rules import room_of, rules_of
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
 
@@ -48,8 +49,8 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
             folder = RunFolder(Path(name))
             write_atomically(folder.source, state.document.text)
             with exclusive(folder.lock) as lock:
-                causal = state.task.task.constraints.causal
-                report = stages.run_preflight(folder, conditions.config, lock, causal, conditions.isolation)
+                rules, room = rules_of(state, conditions), room_of(conditions)
+                report = stages.run_preflight(folder, conditions.config, lock, rules, room, conditions.isolation)
             passed = _passed(report, folder, state)
         return structs.replace(passed, warnings=(*warnings, *passed.warnings))
     except stages.MissingReport as missing:

@@ -11,7 +11,12 @@ _LAYOUT = {tokenize.COMMENT, tokenize.NL}
 
 def is_untouched(state: SessionState, test: TestState) -> bool:
     """Whether the tested script differs from the template in comments and layout at most."""
-    return _words(test.source) == _words(state.task.template)
+    return same_program(test.source, state.task.template)
+
+
+def same_program(script: str, other: str) -> bool:
+    """Whether two scripts say the same to Python."""
+    return _words(script) == _words(other)
 
 
 def may_be_submitted(state: SessionState, test: TestState) -> bool:

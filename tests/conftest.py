@@ -77,12 +77,16 @@ def linbench(
 
 @pytest.fixture
 def lawless(tmp_path: Path) -> Path:
-    """The linear-attention task without a policy: for tests of what stops code that a policy would have refused."""
+    """The linear-attention task without a policy and any limit on cost or size.
+
+    For tests of what stops code that a policy would have refused, and of scripts that leave its softmax as it is.
+    """
     folder = tmp_path / "lawless"
     shutil.copytree(tasks_dir() / "llm-pretrain-linear-attention", folder)
     file = folder / "task.yaml"
     text, found = re.subn(r"^policy:.*?\n(?=\n)", "policy: null\n", file.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert found == 1
+    text, limits = re.subn(r"^  (subquadratic|exponent_ceiling|parameter_ceiling): .*\n", "", text, flags=re.MULTILINE)
+    assert (found, limits) == (1, 3)
     file.write_text(text)
     return folder
 

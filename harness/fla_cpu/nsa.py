@@ -42,15 +42,14 @@ def native_sparse_attention(
     scale = k.shape[-1] ** -0.5 if scale is None else scale
     q_BHTK, k_BHTK, v_BHTV = (promote(x).transpose(1, 2) for x in (q, k, v))
     compressed, probabilities_BHTC = _compressed(q_BHTK, k_BHTK, v_BHTV, block_size, scale)
-    chosen_BHTC = _select(probabilities_BHTC.detach(), block_counts, block_size, k.shape[2])
-    position = torch.arange(q.shape[1], device=q.device)
-    behind_TT = position[:, None] - position[None, :]
-    seen_BHTT = chosen_BHTC.repeat_interleave(block_size, -1)[..., : q.shape[1]] & (behind_TT >= 0)
-    total = _attend(q_BHTK, k_BHTK, v_BHTV, seen_BHTT.repeat_interleave(groups, 1), scale)
+    chosen_BHTN, valid_BHTN = _select(probabilities_BHTC.detach(), block_counts, block_size, k.shape[2])
+    total = _attend_blocks(q_BHTK, k_BHTK, v_BHTV, chosen_BHTN, valid_BHTN, block_size, scale)
     if g_slc is not None:
         total = total * _gate(g_slc)
     total = total + compressed * _gate(g_cmp)
     if window_size > 0:
+        position = torch.arange(q.shape[1], device=q.device)
+        behind_TT = position[:, None] - position[None, :]
         near_TT = (behind_TT >= 0) & (behind_TT < window_size)
         sliding = _attend(q_BHTK, k_BHTK, v_BHTV, near_TT, scale)
         total = total + (sliding if g_swa is None else sliding * _gate(g_swa))
@@ -65,6 +64,35 @@ def _gate(g_BTH: Tensor) -> Tensor:
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
     """Return softmax attention over the True entries of `mask`, key heads shared by groups of query heads."""
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
+
+
+def _attend_blocks(
+    q: Tensor, k: Tensor, v: Tensor, chosen_BHTN: Tensor, valid_BHTN: Tensor, block_size: int, scale: float
+) -> Tensor:
+    """Return softmax attention over the chosen blocks up to each query: (B, HQ, T, V).
+
+    Few blocks are gathered for each query, so that the work grows with the length and not with its square; as long as
+    they cover much of the window, a masked product over the whole of it is faster.
+    """
+    length, groups = q.shape[2], q.shape[1] // k.shape[1]
+    position_T1 = torch.arange(length, device=q.device)[:, None]
+    blocks = -(-length // block_size)
+    if length <= 4 * chosen_BHTN.shape[-1] * block_size:
+        seen_BHTC = torch.zeros(*chosen_BHTN.shape[:3], blocks, dtype=torch.bool, device=q.device)
+        seen_BHTC = seen_BHTC.scatter(-1, chosen_BHTN, valid_BHTN)
+        seen_BHTT = seen_BHTC.repeat_interleave(block_size, -1)[..., :length] & (position_T1 >= position_T1.mT)
+        return _attend(q, k, v, seen_BHTT.repeat_interleave(groups, 1), scale)
+    row_B111 = torch.arange(k.shape[0], device=q.device)[:, None, None, None]
+    head_H11 = torch.arange(k.shape[1], device=q.device)[:, None, None]
+    padded = (functional.pad(x, (0, 0, 0, blocks * block_size - length)) for x in (k, v))
+    k_BHTUK, v_BHTUV = (
+        x.unflatten(2, (blocks, block_size))[row_B111, head_H11, chosen_BHTN].flatten(3, 4) for x in padded
+    )
+    key_BHTU = (chosen_BHTN[..., None] * block_size + torch.arange(block_size, device=q.device)).flatten(3)
+    seen_BHTU = (key_BHTU <= position_T1) & valid_BHTN.repeat_interleave(block_size, -1)
+    q_BHTGK = q.unflatten(1, (k.shape[1], groups)).transpose(2, 3)
+    scores_BHTGU = (q_BHTGK @ k_BHTUK.mT * scale).masked_fill(~seen_BHTU[:, :, :, None], -torch.inf)
+    return (scores_BHTGU.softmax(-1) @ v_BHTUV).transpose(2, 3).flatten(1, 2)
 
 
 def mean_pooling(x: Tensor, chunk_size: int) -> Tensor:
@@ -89,8 +117,11 @@ def _compressed(q: Tensor, k: Tensor, v: Tensor, block_size: int, scale: float) 
     return probabilities @ v_BHCV, probabilities
 
 
-def _select(probabilities: Tensor, block_counts: Tensor | int, block_size: int, heads: int) -> Tensor:
-    """Return which blocks, a partial last one included, each query reads, (B, HQ, T, C) -> bool (B, H, T, blocks)."""
+def _select(probabilities: Tensor, block_counts: Tensor | int, block_size: int, heads: int) -> tuple[Tensor, Tensor]:
+    """Return which blocks, a partial last one included, each query reads: (B, HQ, T, C) -> (B, H, T, N) and valid.
+
+    A query reads a block of its list where `valid` says so: the first ones are shorter of blocks than the list is long.
+    """
     length = probabilities.shape[2]
     scores = probabilities.unflatten(1, (heads, -1)).mean(2)
     blocks = -(-length // block_size)
@@ -103,5 +134,4 @@ def _select(probabilities: Tensor, block_counts: Tensor | int, block_size: int, 
     top = scores.topk(min(most, blocks), -1).indices
     rank = torch.arange(top.shape[-1], device=top.device)
     limit = block_counts if isinstance(block_counts, int) else block_counts.transpose(1, 2).unsqueeze(-1)
-    chosen = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, top, (rank < limit).expand(top.shape))
-    return chosen & (block_C <= own_T1)
+    return top, (rank < limit) & (top <= own_T1)

@@ -15,24 +15,26 @@ def main() -> None:
     """Run the checks and write the report; whatever the agent's code raises becomes part of it."""
     prepare_child()
     withhold_validation_text()
-    from harness.preflight.builds import Builds, CheckFailed
+    from harness.preflight.found import CheckFailed
+    from harness.preflight.preflight import Preflight
 
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
-    builds = Builds(Path(request.source), Path(request.run), request.causal)
-    failed, error, trace = None, None, ""
+    preflight = Preflight(request)
+    failed, error, trace, figures = None, None, "", {}
     try:
-        builds.run_all()
+        preflight.run_all()
     except CheckFailed as problem:
-        failed, error = builds.current, str(problem)
+        failed, error, figures = preflight.current, str(problem), problem.figures
     except BaseException as problem:  # the agent's code may raise anything, and SystemExit
-        failed, error, trace = builds.current, f"{type(problem).__name__}: {problem}", traceback.format_exc()
+        failed, error, trace = preflight.current, f"{type(problem).__name__}: {problem}", traceback.format_exc()
     report = Report(
-        checks=tuple(builds.checks),
-        parameters=builds.parameters,
+        checks=tuple(preflight.checks),
+        parameters=preflight.size.without_positions if preflight.size else None,
         failed=failed,
         error=error,
+        figures=figures,
         traceback=trace,
-        warnings=tuple(builds.warnings),
+        warnings=tuple(preflight.warnings),
     )
     write_atomically(Path(request.report), msgspec.json.encode(report).decode())
 

@@ -1,150 +1,141 @@
-"""Builds the edited model at a tiny size and puts it through one step of everything that a test will do to it."""
+"""Does the model build and learn: one step of everything that a test will do to it, at a small size."""
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from harness.precision import autocast
-from harness.preflight.causal import BATCH, NotCausal, check_causality
-from harness.preflight.report import Check
+from harness.preflight.causal import BATCH
+from harness.preflight.found import CheckFailed, Found
+from harness.preflight.subject import Subject
 from harness.scoring.loss import validation_loss, windows
-from harness.script import load_script
+
+SHOWN = 5
+"""Names in a list before it breaks off."""
 
 
-class CheckFailed(Exception):
-    """The model does something that a test could not use."""
+class Step:
+    """A model of the subject, taken through its first step; what one check made, the next goes on with."""
 
+    def __init__(self, subject: Subject):
+        self.subject, self.settings = subject, subject.small
+        self.model: Any = subject.build(self.settings)
+        lazy = [name for name, weight in self.model.named_parameters() if is_lazy(weight)]
+        if lazy:
+            raise CheckFailed(
+                f"{names(lazy)} have no size before the first forward; the optimizer has to see all weights"
+            )
+        self.born_with = set(self.model.state_dict())
+        size = (BATCH, self.settings.block_size + 1)
+        self.tokens_BT = torch.randint(self.settings.vocab_size, size, device=self.settings.device)
+        self.loss: torch.Tensor
 
-def shrink(settings: Any) -> None:
-    """Set the model sizes so that it builds in a moment: at most 4 layers of 2 heads of 64 channels, as in GPT-2."""
-    settings.block_size = min(settings.block_size, 128)
-    settings.vocab_size = min(settings.vocab_size, 256)
-    settings.n_layer = min(settings.n_layer, 4)
-    if settings.n_embd > 128:
-        settings.n_embd, settings.n_head = 128, 2
-
-
-def _require_definitions(script: ModuleType) -> None:
-    """A task may bring any script to edit; only one with these definitions can be built, trained and scored here."""
-    missing = [name for name in ("load_settings", "build_model", "GPT") if not hasattr(script, name)]
-    if missing:
-        raise CheckFailed(
-            f"the task's script defines no {', '.join(missing)}, so that the harness cannot build and test its model; "
-            "edits of it are guarded all the same"
-        )
-
-
-def _causality(model: Any, settings: Any) -> str:
-    try:
-        return check_causality(model, settings)
-    except NotCausal as problem:
-        raise CheckFailed(str(problem)) from problem
-
-
-class Builds:
-    """One pass over the script; each step adds to `checks`, and `current` names the step under way."""
-
-    def __init__(self, source: Path, run: Path, causal: bool = True):
-        self.source, self.run, self.causal = source, run, causal
-        self.checks: list[Check] = []
-        self.warnings: list[str] = []
-        self.current = "imports"
-        self.parameters: int | None = None
-
-    def run_all(self) -> None:
-        """Raise what the agent's code raises, or CheckFailed."""
-        with self._check("imports", lambda: "the script's definitions run"):
-            script = load_script(self.source)
-            _require_definitions(script)
-        with self._check("settings", lambda: f"learning_rate {settings.learning_rate:g}"):
-            settings = script.load_settings(str(self.run))
-        with self._check("builds", lambda: f"{self.parameters:,} parameters at full size"):
-            self.parameters = count_at_full_size(script, settings)
-            shrink(settings)
-            model = script.build_model(settings).to(settings.device)
-            born_with = set(model.state_dict())
-        tokens_BT = torch.randint(settings.vocab_size, (BATCH, settings.block_size + 1), device=settings.device)
-        with self._check("forward", lambda: f"loss {loss.item():.4f}, logits {tuple(logits.shape)}"):
-            logits, loss = self._forward(model, settings, tokens_BT)
-            self._look_for_latecomers(model, born_with)
-        with self._check("backward", lambda: "finite gradients"):
-            loss.backward()
-            self._look_at_gradients(model)
-        with self._check("optimizer step", lambda: f"loss {loss.item():.4f} -> {after:.4f}"):
-            after = self._step(model, settings, tokens_BT)
-        with self._check("reloads", lambda: "a second model with these weights gives the same logits"):
-            self._reload(script, model, settings, tokens_BT)
-        with self._check("scores", lambda: f"loss {score:.4f} by the scoring code"):
-            rows = windows(tokens_BT.flatten().cpu().numpy(), settings.block_size)
-            score = validation_loss(model.eval(), rows, BATCH, settings.device, settings.dtype).loss
-        if self.causal:
-            with self._check("causal", lambda: found):
-                found = _causality(script.build_model(settings).to(settings.device), settings)
-
-    @contextmanager
-    def _check(self, name: str, detail: Callable[[], str]) -> Iterator[None]:
-        self.current = name
-        yield
-        self.checks.append(Check(name, detail()))
-
-    def _forward(self, model: Any, settings: Any, tokens_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        attentions = [(number, block.attn) for number, block in enumerate(model.blocks) if hasattr(block, "attn")]
-        stream = (BATCH, settings.block_size, settings.n_embd)
+    def forward(self) -> Found:
+        """Logits of the right shape, a finite loss, and no weights that come late."""
+        attentions = [(number, block.attn) for number, block in enumerate(self.model.blocks) if hasattr(block, "attn")]
+        stream = (BATCH, self.settings.block_size, self.settings.n_embd)
         hooks = [attention.register_forward_hook(_require_shape(number, stream)) for number, attention in attentions]
-        with autocast(settings.device, settings.dtype):
-            logits, loss = model(tokens_BT[:, :-1], tokens_BT[:, 1:])
+        logits, self.loss = self._ask(self.tokens_BT[:, 1:])
         for hook in hooks:
             hook.remove()
-        expected = (BATCH, settings.block_size, settings.vocab_size)
+        expected = (BATCH, self.settings.block_size, self.settings.vocab_size)
         if tuple(logits.shape) != expected:
             raise CheckFailed(f"the logits have the shape {tuple(logits.shape)}; it has to be (B, T, V) = {expected}")
-        if not math.isfinite(loss.item()):
-            raise CheckFailed(f"the loss of an untrained model is {loss.item()}")
-        return logits, loss
+        if not math.isfinite(self.loss.item()):
+            raise CheckFailed(f"the loss of an untrained model is {self.loss.item()}")
+        self._look_for_latecomers()
+        return Found(f"loss {self.loss.item():.4f}, logits {tuple(logits.shape)}", {"loss": self.loss.item()})
 
-    def _look_for_latecomers(self, model: Any, born_with: set[str]) -> None:
-        late = sorted(set(model.state_dict()) - born_with)
-        if late:
-            raise CheckFailed(
-                f"forward creates {', '.join(late[:5])}{' ...' if len(late) > 5 else ''}; the optimizer and a reloaded "
-                "model know only the parameters and buffers that __init__ creates"
-            )
+    def backward(self) -> Found:
+        """Finite gradients; weights that get none are a warning."""
+        self.loss.backward()
+        found = dict(self.model.named_parameters())
+        broken = [name for name, weight in found.items() if weight.grad is not None and not _finite(weight.grad)]
+        if broken:
+            raise CheckFailed(f"the gradient of {names(broken)} is not finite")
+        idle = [name for name, weight in found.items() if weight.grad is None and ".wpe." not in name]
+        norm = torch.stack([weight.grad.norm() for weight in found.values() if weight.grad is not None]).norm().item()
+        warnings = (f"no gradient reaches {names(idle)}",) if idle else ()
+        return Found(f"finite gradients of norm {norm:.3g}", {"gradient_norm": norm}, warnings)
 
-    def _look_at_gradients(self, model: Any) -> None:
-        for name, weight in model.named_parameters():
-            if weight.grad is not None and not torch.isfinite(weight.grad).all():
-                raise CheckFailed(f"the gradient of {name} is not finite")
-        idle = [name for name, weight in model.named_parameters() if weight.grad is None and ".wpe." not in name]
-        if idle:
-            self.warnings.append(f"no gradient reaches {', '.join(idle[:5])}{' ...' if len(idle) > 5 else ''}")
-
-    def _step(self, model: Any, settings: Any, tokens_BT: torch.Tensor) -> float:
-        betas = (settings.beta1, settings.beta2)
-        device = torch.device(settings.device).type
-        model.configure_optimizers(settings.weight_decay, 1e-3, betas, device).step()
-        with torch.no_grad(), autocast(settings.device, settings.dtype):
-            after = float(model(tokens_BT[:, :-1], tokens_BT[:, 1:])[1])
+    def optimize(self) -> Found:
+        """One step of the script's optimizer leaves a finite loss."""
+        betas = (self.settings.beta1, self.settings.beta2)
+        device = torch.device(self.settings.device).type
+        self.model.configure_optimizers(self.settings.weight_decay, 1e-3, betas, device).step()
+        with torch.no_grad():
+            after = float(self._ask(self.tokens_BT[:, 1:])[1])
         if not math.isfinite(after):
             raise CheckFailed(f"after one optimizer step the loss is {after}")
-        return after
+        return Found(f"loss {self.loss.item():.4f} -> {after:.4f}", {"loss_after": after})
 
-    def _reload(self, script: ModuleType, model: Any, settings: Any, tokens_BT: torch.Tensor) -> None:
-        other = script.build_model(settings).to(settings.device)
-        other.load_state_dict(model.state_dict())
-        model.eval(), other.eval()
-        with torch.no_grad(), autocast(settings.device, settings.dtype):
-            ours, theirs = (each(tokens_BT[:, :-1])[0].float() for each in (model, other))
+    def reload(self) -> Found:
+        """A second model with the same weights gives the same logits."""
+        other = self.subject.build(self.settings)
+        other.load_state_dict(self.model.state_dict())
+        self.model.eval(), other.eval()
+        with torch.no_grad(), autocast(self.settings.device, self.settings.dtype):
+            ours, theirs = (each(self.tokens_BT[:, :-1])[0].float() for each in (self.model, other))
+        gap = (ours - theirs).abs().max().item()
         if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3):
-            gap = (ours - theirs).abs().max().item()
             raise CheckFailed(
                 f"a second model with the same weights gives other logits (largest difference {gap:.3g}); keep what "
                 "the model needs in parameters or registered buffers, and let evaluation be deterministic"
             )
+        return Found(f"a second model with these weights gives the same logits, within {gap:.1g}", {"difference": gap})
+
+    def score(self) -> Found:
+        """The scoring code can ask the model."""
+        settings = self.settings
+        rows = windows(self.tokens_BT.flatten().cpu().numpy(), settings.block_size)
+        loss = validation_loss(self.model.eval(), rows, BATCH, settings.device, settings.dtype).loss
+        return Found(f"loss {loss:.4f} by the scoring code", {"loss": loss})
+
+    def _ask(self, targets_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with autocast(self.settings.device, self.settings.dtype):
+            logits, loss = self.model(self.tokens_BT[:, :-1], targets_BT)
+        return logits, loss
+
+    def _look_for_latecomers(self) -> None:
+        """Weights and buffers that forward made, and weights that no module of the model knows."""
+        late = sorted(set(self.model.state_dict()) - self.born_with)
+        if late:
+            raise CheckFailed(
+                f"forward creates {names(late)}; the optimizer and a reloaded model know only the parameters and "
+                "buffers that __init__ creates"
+            )
+        known = {id(weight) for weight in self.model.parameters()}
+        strays = [tuple(leaf.shape) for leaf in leaves(self.loss) if id(leaf) not in known]
+        if strays:
+            raise CheckFailed(
+                f"the loss depends on weights of the shapes {names(list(map(str, strays)))} that are no parameters of "
+                "the model; assign modules and parameters to attributes in __init__ (nn.ModuleList for several)"
+            )
+
+
+def leaves(loss: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The tensors that a backward pass from `loss` would give a gradient to."""
+    seen, waiting = set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        waiting += [before for before, _ in node.next_functions]
+
+
+def names(found: list[str]) -> str:
+    """The first few, with an ellipsis where there are more."""
+    return f"{', '.join(found[:SHOWN])}{' ...' if len(found) > SHOWN else ''}"
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
 
 
 def _require_shape(number: int, expected: tuple[int, ...]) -> Callable[[Any, Any, Any], None]:
@@ -158,17 +149,3 @@ def _require_shape(number: int, expected: tuple[int, ...]) -> Callable[[Any, Any
             )
 
     return check
-
-
-def count(model: Any) -> int:
-    """Parameters of a model, learned positions left out, as GPT-2's size is given."""
-    return sum(weight.numel() for weight in model.parameters()) - int(model.embedding.get_num_pos_params())
-
-
-def count_at_full_size(script: ModuleType, settings: Any) -> int:
-    """Parameters at the profile's own size; on the meta device, which needs no memory, where the code allows it."""
-    try:
-        with torch.device("meta"):
-            return count(script.build_model(settings))
-    except Exception:  # it may compute with values, which meta tensors have none of; any other mistake comes again
-        return count(script.build_model(settings))

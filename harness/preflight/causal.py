@@ -1,76 +1,167 @@
 """Does a logit depend on a later token, or on another sequence of the batch? Asked by changing those and looking.
 
-The model is a fresh one whose weights are all disturbed, so that no path is hidden behind a projection that begins at
-zero. It is asked in training and in evaluation mode, at positions on both sides of the usual chunk boundaries.
+The model is a fresh one whose weights are first disturbed and then random, so that no path is hidden behind one that
+begins closed. It is asked in training and in evaluation mode, at the full length of a window and at one that no chunk
+divides, at positions on both sides of the usual chunk boundaries.
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
 
 from harness.precision import autocast
-
-POSITIONS = (1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127)
-"""Tokens are changed from each of these on, and from the last one on."""
+from harness.preflight.found import CheckFailed, Found
+from harness.preflight.weights import disturb, randomize
 
 BATCH = 2
 """Sequences that the model reads at once, as in the rest of the preflight."""
 
-DISTURBANCE = 0.02
-"""Standard deviation of what is added to every weight."""
+MANY = 8
+"""Sequences at once, where that is cheap: a leak may show only in a batch like that of the training."""
+
+SHORT = 256
+"""A window up to which every edge is tried."""
+
+CHEAP_LOGITS = 2**22
+"""Logits at once that cost nothing to speak of."""
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
 """Largest change of a logit that is taken for rounding, as a share of the largest logit."""
 
 
-class NotCausal(Exception):
+class NotCausal(CheckFailed):
     """A logit depends on what it must not see."""
 
 
-def disturb(model: Any) -> None:
-    """Add noise to every weight, in place."""
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn_like(weight), alpha=DISTURBANCE)
-
-
-def check_causality(model: Any, settings: Any) -> str:
-    """What was tried, in words. Raises NotCausal naming the mode, the change and the logit that saw it."""
-    T, device = settings.block_size, torch.device(settings.device)
-    starts = sorted({*(position for position in POSITIONS if position < T), T - 1})
+def check_causality(model: Any, settings: Any) -> Found:
+    """What was tried and the largest change seen. Raises NotCausal naming the mode, the change and who saw it."""
+    full, *uneven = lengths(settings.block_size)
+    largest, changes, warnings = 0.0, 0, []
     disturb(model)
-    before_BT = torch.randint(settings.vocab_size, (BATCH, T), device=device)
-    after_BT = (before_BT + torch.randint(1, settings.vocab_size, (BATCH, T), device=device)) % settings.vocab_size
+    for weights in ("disturbed", "random"):
+        if weights == "random" and not randomize(model, lambda: _is_finite(model, settings)):
+            break
+        for T in (full, *uneven):
+            try:
+                share, count = probe(model, settings, T)
+            except Exception as problem:
+                if full == T or isinstance(problem, NotCausal):
+                    raise
+                warnings.append(f"windows of {T} tokens, which scoring may ask for, fail: {problem}")
+                uneven = []
+                break
+            largest, changes = max(largest, share), changes + count
+    return Found(
+        f"largest change {largest:.1e} of the largest logit, over {changes} changes of later tokens or other sequences "
+        f"in windows of {' and '.join(map(str, (full, *uneven)))}",
+        {"largest_change": largest, "changes": changes, "lengths": [full, *uneven]},
+        tuple(warnings),
+    )
+
+
+def lengths(block_size: int) -> list[int]:
+    """The full length, and one below it that no usual chunk divides."""
+    uneven = 200 if block_size > 200 else block_size * 3 // 4 + 4
+    return [block_size, *([uneven] if uneven < block_size else [])]
+
+
+def starts(T: int) -> list[int]:
+    """The positions from which on tokens are changed: the second, around the edges of chunks, the last."""
+    edges = (16, 32, 64, 128) if T <= SHORT else (16, 64, 128, T // 2)
+    near = (start for edge in edges for start in (edge - 1, edge, edge + 1))
+    return sorted({*(start for start in (1, *near) if 1 <= start < T), T - 1})
+
+
+def probe(model: Any, settings: Any, T: int) -> tuple[float, int]:
+    """Change tokens of windows of T in both modes: the largest share of the largest logit, and of how many changes.
+
+    bf16 rounds by more than a leak may amount to. Where anything at all changes in it, float32 decides, if the model
+    runs in it: some kernels do not. Raises NotCausal.
+    """
+    largest, count = _scan(model, settings, settings.dtype, T)
+    if largest > 0 and settings.dtype != "float32":
+        try:
+            return _scan(model, settings, "float32", T)
+        except NotCausal:
+            raise
+        except Exception:  # kernels refuse float32 in many ways; what bf16 said then stands
+            return largest, count
+    return largest, count
+
+
+def _scan(model: Any, settings: Any, dtype: str, T: int) -> tuple[float, int]:
+    largest, count = 0.0, 0
     for mode in ("training", "evaluation"):
         model.train(mode == "training")
-        logits_BTV = _logits(model, settings, before_BT)
-        allowed = TOLERANCE[settings.dtype] * float(logits_BTV.abs().max())
-        other_BTV = _logits(model, settings, torch.cat([before_BT[:1], after_BT[1:]]))
-        if (change := _largest(other_BTV[:1] - logits_BTV[:1])[0]) > allowed:
-            raise NotCausal(
-                f"in {mode} mode, changing another sequence of the batch changes a sequence's logits by {change:.3g}; "
-                "each has to be read by itself"
+        for change, scale, said in _changes(model, settings, dtype, T):
+            share, count = change / scale, count + 1
+            if not share <= TOLERANCE[dtype]:
+                raise NotCausal(f"in {mode} mode, {said}", {"largest_change": share, "mode": mode, "length": T})
+            largest = max(largest, share)
+    return largest, count
+
+
+def _changes(model: Any, settings: Any, dtype: str, T: int) -> Iterator[tuple[float, float, str]]:
+    """Each change: by how much it moves a logit that it must not move, the largest logit, and both in words."""
+    many = min(MANY, max(BATCH, settings.micro_batch_size))
+    batch = many if many * T * settings.vocab_size <= CHEAP_LOGITS else BATCH
+    before_BT = torch.randint(settings.vocab_size, (batch, T), device=settings.device)
+    shift_BT = torch.randint(1, max(2, settings.vocab_size), (batch, T), device=settings.device)
+    after_BT = (before_BT + shift_BT) % settings.vocab_size
+    try:
+        logits_BTV = _logits(model, settings, dtype, before_BT)
+    except torch.OutOfMemoryError:  # whether a larger batch fits is asked elsewhere
+        batch, before_BT, after_BT = BATCH, before_BT[:BATCH], after_BT[:BATCH]
+        logits_BTV = _logits(model, settings, dtype, before_BT)
+    scale = float(logits_BTV.abs().max()) or 1.0
+    for kept in (slice(0, 1), slice(1, None)):
+        other_BT = after_BT.clone()
+        other_BT[kept] = before_BT[kept]
+        change = _largest(_logits(model, settings, dtype, other_BT)[kept] - logits_BTV[kept])[0]
+        yield (
+            change,
+            scale,
+            f"changing another sequence of the batch changes a sequence's logits by {change:.3g}; each has to be read "
+            "by itself",
+        )
+    first_BT, first_BTV = before_BT[:BATCH], logits_BTV[:BATCH]
+    if batch != BATCH:
+        first_BTV = _logits(model, settings, dtype, first_BT)
+    for pair in _pairs(starts(T)):
+        rows = [torch.cat([first_BT[row, :start], after_BT[row, start:]]) for row, start in enumerate(pair)]
+        moved_BTV = _logits(model, settings, dtype, torch.stack(rows)) - first_BTV
+        for row, start in enumerate(pair):
+            change, position = _largest(moved_BTV[row : row + 1, :start])
+            yield (
+                change,
+                scale,
+                f"changing the tokens from position {start} on changes the logits at position {position} by "
+                f"{change:.3g}; no position may see a later one",
             )
-        for start in starts:
-            changed_BTV = _logits(model, settings, torch.cat([before_BT[:, :start], after_BT[:, start:]], dim=1))
-            change, position = _largest((changed_BTV - logits_BTV)[:, :start])
-            if change > allowed:
-                raise NotCausal(
-                    f"in {mode} mode, changing the tokens from position {start} on changes the logits at position "
-                    f"{position} by {change:.3g}; no position may see a later one"
-                )
-    return f"no logit sees a later token, for changes from {len(starts)} positions on, nor another sequence"
+
+
+def _pairs(positions: list[int]) -> list[tuple[int, int]]:
+    """Two positions at a time, one a sequence; an odd last one goes with the one before it."""
+    whole = positions if len(positions) % 2 == 0 else [*positions, positions[-1]]
+    return list(pairwise(whole))[::2]
 
 
 def _largest(change_BTV: torch.Tensor) -> tuple[float, int]:
-    """The largest change, and at which position."""
-    change_T = change_BTV.abs().amax(dim=(0, 2))
+    """The largest change, and at which position; one that is no number counts as boundless."""
+    change_T = change_BTV.abs().nan_to_num(nan=float("inf")).amax(dim=(0, 2))
     return float(change_T.max()), int(change_T.argmax())
 
 
+def _is_finite(model: Any, settings: Any) -> bool:
+    tokens_BT = torch.randint(settings.vocab_size, (BATCH, settings.block_size), device=settings.device)
+    return bool(_logits(model.train(), settings, settings.dtype, tokens_BT).isfinite().all())
+
+
 @torch.no_grad()
-def _logits(model: Any, settings: Any, tokens_BT: torch.Tensor) -> torch.Tensor:
+def _logits(model: Any, settings: Any, dtype: str, tokens_BT: torch.Tensor) -> torch.Tensor:
     torch.manual_seed(0)  # dropout, where there is any, drops the same
-    with autocast(settings.device, settings.dtype):
+    with autocast(settings.device, dtype):
         logits: torch.Tensor = model(tokens_BT)[0]
     return logits.float()

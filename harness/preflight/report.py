@@ -1,6 +1,58 @@
 """What a preflight is asked and what it answers. Torch-free: the parent reads it."""
 
+from typing import Any
+
 import msgspec
+
+from harness.run_config import RunConfig
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a task asks of a model, beyond running."""
+
+    causal: bool = True
+    """No logit may depend on a later token."""
+    exponent: float | None = None
+    """The largest power of the sequence length that time, operations and memory may grow with; None means off."""
+    untouched: bool = False
+    """Whether the script is the task's own: its cost is then measured and not refused, for it ranks nowhere."""
+    parameters: int | None = None
+    """The largest number of parameters, learned positions included; None means off."""
+    parameters_from: str = ""
+    """How that number came about: "1.05 times the 946,432 of retnet"."""
+
+
+ANY = Rules()
+"""What every task asks."""
+
+
+class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a run may use."""
+
+    workers: int = 1
+    """Processes that share a run, one a GPU."""
+    published_workers: int = 1
+    """As many as the profile's published setting used."""
+    hours: float | None = None
+    """After which a training is ended; None means off."""
+    halve_micro_batch: bool = False
+    """Whether a run out of memory is tried again with half the micro-batch."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the run, or the one that the profile was published with, has several processes."""
+        return max(self.workers, self.published_workers) > 1
+
+
+ONE_PROCESS = Room()
+"""A run in one process, without a limit."""
+
+
+class Baselines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Scripts to count the parameters of, by name, and the sizes to do it at."""
+
+    sources: dict[str, str]
+    config: RunConfig
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -12,8 +64,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run config file, without data."""
     report: str
     """Where the answer goes."""
-    causal: bool = True
-    """Whether no logit may depend on a later token."""
+    rules: Rules = ANY
+    room: Room = ONE_PROCESS
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +73,9 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     detail: str
+    """In words, with the number that it was decided by."""
+    figures: dict[str, Any] = {}
+    """The numbers behind it."""
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,6 +88,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Name of the check that failed; None when all passed."""
     error: str | None = None
     """What it found, in a sentence or as Python says it."""
+    figures: dict[str, Any] = {}
+    """The numbers that the failed check had found by then."""
     traceback: str = ""
     """The agent's own lines of the traceback."""
     warnings: tuple[str, ...] = ()

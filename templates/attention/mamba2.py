@@ -6,24 +6,26 @@ class CausalSelfAttention(nn.Module):
     """Mamba-2: a state-space layer with one decay per head, computed in its dual form as decayed linear attention.
 
     B plays the key and C the query, both shared by all heads; a token's step size dt scales what it writes and how
-    much the state forgets. The state size is the paper's 128; the inner width is 5/4 of the model's instead of twice,
-    because the paper's layer also replaces the feed-forward layer, which a block here keeps. Inside chunks of 64 the
-    dual form is a masked product; between chunks the state moves on one chunk at a time.
+    much the state forgets. The state size is the paper's 128, or half the width of a narrow model; the inner width is
+    5/4 of the model's instead of twice, because the paper's layer also replaces the feed-forward layer, which a block
+    here keeps. Inside chunks of 64 the dual form is a masked product; between chunks the state moves on one chunk at a
+    time.
 
     formula: S_t = exp(-A_h dt_t) S_{t-1} + B_t (dt_t x_t)^T;  y_t = S_t^T C_t + D_h x_t;
         out_t = W norm(y_t * silu(z_t)), dt_t = softplus(w . u_t + c_h), [x, B, C] = silu(conv4(projection of u))
-    state: 5/4 C 128 + 4 (5/4 C + 256)
-    cost: O(128 T C)
+    state: 5/4 C N + 4 (5/4 C + 2 N), N = 128 or C / 2, the smaller
+    cost: O(N T C)
     order: its own, by decay and short convolution
     runs on: cpu, gpu
     paper: Dao and Gu 2024, Transformers are SSMs, arXiv:2405.21060
     """
 
-    state, chunk = 128, 64
+    widest, chunk = 128, 64
 
     def __init__(self, config):
         super().__init__()
         self.use_pos_emb = False
+        self.state = min(self.widest, config.n_embd // 2)
         self.n_head, self.head_dim = config.n_head, 5 * config.n_embd // (4 * config.n_head)
         self.inner = self.n_head * self.head_dim
         self.c_in = nn.Linear(config.n_embd, 2 * self.inner + 2 * self.state + self.n_head, bias=config.bias)

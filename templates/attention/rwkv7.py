@@ -32,7 +32,9 @@ class CausalSelfAttention(nn.Module):
         powers = {"r": 0.2, "w": 0.9, "k": 0.7, "v": 0.7, "a": 0.9, "g": 0.2}
         self.shift = nn.ParameterDict({name: nn.Parameter(1 - channel_C**power) for name, power in powers.items()})
         self.r_proj, self.k_proj, self.v_proj = (nn.Linear(C, C, bias=False) for _ in range(3))
-        small, gate = (max(16, round(ratio * C**0.5 / 32) * 32) for ratio in (2.5, 5))
+        # ranks grow with the square root of the width; in a narrow model they are at most an eighth and a fourth of it
+        small, gate = (max(32, round(ratio * C**0.5 / 32) * 32) for ratio in (2.5, 5))
+        small, gate = min(small, C // 8), min(gate, C // 4)
         self.w_lora = nn.Sequential(nn.Linear(C, small, bias=False), nn.Tanh(), nn.Linear(small, C, bias=False))
         self.a_lora = nn.Sequential(nn.Linear(C, small, bias=False), nn.Linear(small, C, bias=False))
         self.g_lora = nn.Sequential(nn.Linear(C, gate, bias=False), nn.Sigmoid(), nn.Linear(gate, C, bias=False))

@@ -113,13 +113,13 @@ def test_two_processes_learn_what_one_does_and_go_on_after_a_kill(linbench: Linb
     assert shared["config_sha256"] == alone["config_sha256"]
 
 
-def test_what_fails_in_one_of_two_processes_is_named(linbench: Linbench, runs: Path) -> None:
+def test_what_fails_in_one_of_two_processes_is_named(linbench: Linbench, runs: Path, lawless: Path) -> None:
     """Out of memory in one worker alone has its type and the agent's line; the other one's lost connection does not.
 
     With one window a micro-batch nothing can be halved, and the test is spent.
     """
-    linbench("start", "--tests", "1")
-    fails = f"""if dist.is_initialized() and dist.get_rank() == 1:
+    linbench("start", lawless, "--tests", "1")
+    fails = f"""if dist.is_initialized() and dist.get_rank() == 1 and os.path.basename(os.getcwd()) == "1":
             raise torch.OutOfMemoryError('too much')
         {LINE}"""
     assert linbench("edit", "--old", LINE, "--new", fails).code == 0

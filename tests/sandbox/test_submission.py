@@ -42,7 +42,9 @@ def values_in(folder: Path, name: str) -> list[str]:
     return [path.name for path, text in texts.items() if f'"{name}":' in text.replace('": ', '":')]
 
 
-def test_metrics_come_when_they_may(linbench: Linbench, runs: Path, prepare: Callable[..., None]) -> None:
+def test_metrics_come_when_they_may(
+    linbench: Linbench, runs: Path, prepare: Callable[..., None], lawless: Path
+) -> None:
     """What lacks its data set is measured by `score` once it is there, at no cost; hidden metrics by `submit` alone.
 
     Before that they are in no reply and no file of the session. `sample` writes from the same checkpoint.
@@ -52,7 +54,7 @@ def test_metrics_come_when_they_may(linbench: Linbench, runs: Path, prepare: Cal
     prepare("prose", {"mine.txt": "\n<|endoftext|>\n".join(documents)}, "--tokenizer", "bytes")
     questions = [json.dumps({"goal": f"go {n}", "sol1": "by the river", "sol2": "by night"}) + "\n" for n in range(4)]
     prepare("piqa", {"valid.jsonl": "".join(questions), "valid-labels.lst": "0\n1\n1\n0\n"})
-    linbench("start", "--profile", "prose-60m")
+    linbench("start", lawless, "--profile", "prose-60m")
     linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = self.mlp(self.ln_2(x)) + x")
     tested = linbench("test", *SETTINGS, "--json")
     assert tested.code == 0, tested.out

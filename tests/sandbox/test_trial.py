@@ -159,9 +159,9 @@ def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
     assert linbench("test", *SETTINGS).code == 4
 
 
-def test_an_error_in_the_training_spends_the_test_and_shows_the_line(linbench: Linbench) -> None:
+def test_an_error_in_the_training_spends_the_test_and_shows_the_line(linbench: Linbench, lawless: Path) -> None:
     """Code that fails only after the check costs the test, exits 5, and is shown with its line in the script."""
-    linbench("start", "--tests", "1")
+    linbench("start", lawless, "--tests", "1")
     content = "assert not os.path.exists('ckpt.pt'), 'too late'\n        x = x + self.mlp(x)"
     assert linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", content).code == 0
     reply = linbench("test", *SETTINGS, "--json")
@@ -187,11 +187,11 @@ def test_two_tests_at_once_are_two_tests_or_one(linbench: Linbench, spawn: Spawn
 
 
 @pytest.fixture
-def reserve(linbench: Linbench, runs: Path) -> Callable[..., Session]:
+def reserve(linbench: Linbench, runs: Path, lawless: Path) -> Callable[..., Session]:
     """Starts a session with the given options whose first test is reserved, and whose process is gone."""
 
     def start(*options: str) -> Session:
-        linbench("start", *options)
+        linbench("start", lawless, *options)
         session = the_session(runs)
         state = session.read()
         settled = conditions(state.task.task, "smoke", 42, {key: str(value) for key, value in TINY.items()})

@@ -49,12 +49,12 @@ def claim(honest: Session, forged: Session, loss: float = 0.0, **facts: Any) -> 
         transaction.append(Commit(1, "done", None, metrics, facts))
 
 
-def test_verify_confirms_an_honest_session_and_finds_each_change(linbench: Linbench, runs: Path) -> None:
+def test_verify_confirms_an_honest_session_and_finds_each_change(linbench: Linbench, runs: Path, lawless: Path) -> None:
     """Untouched every line holds; one bit changed in any file is found, and so is a false loss.
 
     Another harness or environment is said and is no failure; other data cannot be verified with.
     """
-    linbench("start")
+    linbench("start", lawless)
     session = find(None, runs)
     assert (
         linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = self.mlp(self.ln_2(x)) + x").code == 0

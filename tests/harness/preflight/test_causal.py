@@ -10,13 +10,14 @@ import msgspec
 import pytest
 import torch
 
-from harness.preflight.causal import NotCausal, check_causality
+from harness.preflight.causal import NotCausal, check_causality, lengths, starts
+from harness.preflight.found import Found
 from harness.profiles import load_profile, resolve
 
 TEMPLATE = Path(__file__).parents[3] / "templates" / "custom_pretrain.py"
 RETURN = "return self.resid_dropout(self.c_proj(y))"
 
-Probe = Callable[..., str]
+Probe = Callable[..., Found]
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
     """Probes the template with a string replaced, at toy sizes."""
     torch.set_num_threads(1)
 
-    def run(old: str = RETURN, new: str = RETURN, **settings: Any) -> str:
+    def run(old: str = RETURN, new: str = RETURN, **settings: Any) -> Found:
         text = TEMPLATE.read_text()
         assert old in text
         script = ModuleType("probed")
@@ -40,7 +41,9 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
 @pytest.mark.parametrize("settings", [{}, {"dropout": 0.5}, {"block_size": 2}, {"block_size": 33}])
 def test_the_untouched_script_is_causal(probe: Probe, settings: dict[str, Any]) -> None:
     """Dropout, which draws the same for both, and short windows raise no alarm."""
-    assert "no logit sees a later token" in probe(**settings)
+    found = probe(**settings)
+    assert found.figures["largest_change"] == 0
+    assert found.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,20 @@ def test_a_leak_behind_a_projection_of_zeros_is_found(probe: Probe) -> None:
     assert gated != text
     with pytest.raises(NotCausal):
         probe(TEMPLATE.read_text(), gated)
+
+
+def test_the_full_window_and_an_uneven_one_are_tried() -> None:
+    """Changes begin on both sides of every usual chunk edge, in windows that a chunk divides and in others."""
+    assert lengths(128) == [128, 100]
+    assert lengths(1024) == [1024, 200]
+    assert lengths(2) == [2]
+    assert {1, 15, 16, 17, 63, 64, 65, 127} <= set(starts(128))
+    assert {1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 512, 1023} <= set(starts(1024))
+    assert starts(2) == [1]
+
+
+def test_a_mechanism_that_takes_whole_windows_alone_is_warned_about(probe: Probe) -> None:
+    """Shorter windows than block_size are scoring's wish and no rule: a script that cannot read them is not refused."""
+    found = probe(RETURN, f"y = y.view(B, T // 64, 64, C).view(B, T, C)\n        {RETURN}")
+    assert len(found.warnings) == 1
+    assert "windows of 100 tokens, which scoring may ask for, fail" in found.warnings[0]

@@ -1,0 +1,123 @@
+"""The checks in their order, on one script; each is a module of its own."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from harness.preflight.builds import Step
+from harness.preflight.causal import check_causality
+from harness.preflight.fits import check_fit
+from harness.preflight.found import Found
+from harness.preflight.gradients import check_gradients
+from harness.preflight.parameters import Size, check_parameters, size_of
+from harness.preflight.report import Check, Request
+from harness.preflight.subject import Subject, load
+from harness.preflight.subquadratic import check_cost
+from harness.preflight.workers import Pair
+
+
+class Preflight:
+    """One pass over the script; each check adds to `checks`, and `current` names the one under way."""
+
+    def __init__(self, request: Request):
+        self.request = request
+        self.checks: list[Check] = []
+        self.warnings: list[str] = []
+        self.current = ""
+        self.size: Size | None = None
+        """The model's parameters, once they are counted."""
+
+    def run_all(self) -> None:
+        """Raise what the agent's code raises, or CheckFailed."""
+        subject = self._open()
+        step = self._build(subject)
+        with self._two_workers() as pair:
+            for name, check in (
+                ("forward", step.forward),
+                ("backward", step.backward),
+                ("optimizer step", step.optimize),
+                ("reloads", step.reload),
+                ("scores", step.score),
+            ):
+                self._add(name, check)
+            self._limits(subject)
+            if pair is not None:
+                self._add("workers", pair.check)
+        del step
+        if subject.on_gpu:
+            torch.cuda.empty_cache()
+        self._add("fits", lambda: check_fit(subject, self.request.room))
+
+    def _open(self) -> Subject:
+        loaded: list[ModuleType] = []
+        settings: list[Any] = []
+
+        def imports() -> Found:
+            loaded.append(load(Path(self.request.source)))
+            return Found("the script's definitions run")
+
+        def reads() -> Found:
+            settings.append(loaded[0].load_settings(self.request.run))
+            return Found(f"learning_rate {settings[0].learning_rate:g}")
+
+        self._add("imports", imports)
+        self._add("settings", reads)
+        return Subject(loaded[0], settings[0])
+
+    def _build(self, subject: Subject) -> Step:
+        steps: list[Step] = []
+
+        def builds() -> Found:
+            self.size = size_of(subject.script, subject.settings)
+            steps.append(Step(subject))
+            return Found(f"{self.size.without_positions:,} parameters at full size")
+
+        self._add("builds", builds)
+        size = self.size
+        assert size is not None
+        self._add("parameters", lambda: check_parameters(size, self.request.rules))
+        return steps[0]
+
+    def _limits(self, subject: Subject) -> None:
+        rules = self.request.rules
+        if rules.causal:
+            self._add("causal", lambda: _causal(subject))
+        if rules.exponent is not None:
+            ceiling = rules.exponent
+            self._add("subquadratic", lambda: check_cost(subject, ceiling, rules.untouched))
+
+    def _add(self, name: str, check: Callable[[], Found]) -> None:
+        self.current = name
+        found = check()
+        self.checks.append(Check(name, found.detail, found.figures))
+        self.warnings += found.warnings
+
+    @contextmanager
+    def _two_workers(self) -> Iterator[Pair | None]:
+        """Start them early where a run may be shared, for they take their time to begin; nobody leaves them behind."""
+        if not self.request.room.shared:
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="workers-", dir=Path(self.request.report).parent) as folder:
+            pair = Pair(self.request, Path(folder))
+            try:
+                yield pair
+            finally:
+                pair.stop()
+
+
+def _causal(subject: Subject) -> Found:
+    """By changes of tokens first: what it says is easier to picture."""
+    model = subject.build(subject.long)
+    changes = check_causality(model, subject.long)
+    gradients = check_gradients(model, subject.long)
+    return Found(
+        f"{changes.detail}; {gradients.detail}",
+        {**changes.figures, **gradients.figures},
+        (*changes.warnings, *gradients.warnings),
+    )
