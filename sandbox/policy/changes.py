@@ -6,14 +6,16 @@ import libcst as cst
 
 from sandbox.policy import rules
 from sandbox.policy.finding import Finding, spoken
-from sandbox.policy.names import Scope, meanings
+from sandbox.policy.names import meanings
+from sandbox.policy.scopes import Scope
 from sandbox.policy.tree import literal
 from sandbox.policy.verdicts import BUILTINS
 from sandbox.policy.vocabulary import FIXED_ATTRIBUTES, MODULE_HOOKS, OPERATOR_OVERRIDES, SETTINGS, TORCH_OPERATORS
 
 _OWN = ("self", "cls")
 _SETTERS = (f"{BUILTINS}setattr", f"{BUILTINS}delattr")
-_SETTER_METHODS = ("__setattr__", "__delattr__")
+_BOUND_ARGUMENTS = {"__setattr__": 2, "__delattr__": 1}
+"""Methods that set or delete, with how many arguments they take of the object itself, and not of its class."""
 
 
 def set_attribute(node: cst.Attribute, scope: Scope) -> Iterator[Finding]:
@@ -23,18 +25,35 @@ def set_attribute(node: cst.Attribute, scope: Scope) -> Iterator[Finding]:
 
 def call(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
     """What is found in setattr(...), in hooking a module, and in giving one of torch's operators another meaning."""
-    method = node.func.attr.value if isinstance(node.func, cst.Attribute) else None
-    if node.args and (method in _SETTER_METHODS or any(name in _SETTERS for name in functions)):
-        name = literal(node.args[1].value) if len(node.args) > 1 else None
-        yield from _changed(node.args[0].value, name or "...", node, scope)
-    if isinstance(node.func, cst.Attribute) and method in MODULE_HOOKS and not is_own(node.func.value):
-        owners = [name for name in meanings(node.func.value, scope) if not name.startswith(BUILTINS)]
-        subject = f"{spoken(owners[0])}.{method}" if owners else f"{method} on what is not an attribute of self"
-        yield Finding(rules.PATCH if owners else rules.OTHER_HOOK, subject, node)
+    yield from _setter(node, functions, scope)
+    yield from _hook(node, scope)
     if any(name in OPERATOR_OVERRIDES for name in functions) and node.args:
         operator = literal(node.args[0].value) or ""
         if operator.partition("::")[0] in TORCH_OPERATORS:
             yield Finding(rules.PATCH, f"the operator {operator}", node)
+
+
+def _setter(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
+    """setattr(x, name, value), type.__setattr__(x, name, value), x.__setattr__(name, value), and deleting likewise."""
+    values = [argument.value for argument in node.args]
+    if isinstance(node.func, cst.Attribute) and node.func.attr.value in _BOUND_ARGUMENTS:
+        if len(values) == _BOUND_ARGUMENTS[node.func.attr.value]:
+            values.insert(0, node.func.value)
+    elif not any(name in _SETTERS for name in functions):
+        return
+    if len(values) > 1:
+        yield from _changed(values[0], literal(values[1]) or "...", node, scope)
+
+
+def _hook(node: cst.Call, scope: Scope) -> Iterator[Finding]:
+    if not isinstance(node.func, cst.Attribute) or node.func.attr.value not in MODULE_HOOKS or is_own(node.func.value):
+        return
+    hook = node.func.attr.value
+    owners = [name for name in sorted(meanings(node.func.value, scope)) if not name.startswith(BUILTINS)]
+    if owners:
+        yield Finding(rules.PATCH, f"{spoken(owners[0])}.{hook}", node)
+    else:
+        yield Finding(rules.OTHER_HOOK, f"{hook} on what is not an attribute of self", node)
 
 
 def is_own(node: cst.BaseExpression) -> bool:

@@ -6,7 +6,8 @@ import libcst as cst
 
 from sandbox.policy import rules
 from sandbox.policy.finding import Finding
-from sandbox.policy.names import Scope, item_key, meanings
+from sandbox.policy.names import item_key, meanings
+from sandbox.policy.scopes import Scope
 from sandbox.policy.tree import literal
 from sandbox.policy.vocabulary import ENVIRONMENT
 

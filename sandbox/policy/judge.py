@@ -14,9 +14,9 @@ from sandbox.errors import PolicyRefused
 from sandbox.guards.script import Script
 from sandbox.policy.agent_code import agent_code, frozen_imports, module_scope
 from sandbox.policy.finding import Finding
-from sandbox.policy.names import imported
 from sandbox.policy.reader import Reader
 from sandbox.policy.rules import Rule
+from sandbox.policy.scopes import imported
 from sandbox.policy.verdicts import Verdicts
 from sandbox.task_schema import Policy
 from sandbox.view import pointed

@@ -7,15 +7,14 @@ import libcst as cst
 from sandbox.policy import changes, environment, rules
 from sandbox.policy.agent_code import Code
 from sandbox.policy.finding import Finding, spoken
-from sandbox.policy.names import (
+from sandbox.policy.names import called, meanings
+from sandbox.policy.scopes import (
     COMPREHENSIONS,
     Scope,
-    called,
     class_scope,
     comprehension_scope,
     function_scope,
     imported,
-    meanings,
 )
 from sandbox.policy.tree import children, literal
 from sandbox.policy.verdicts import BUILTINS, Verdicts
@@ -78,7 +77,10 @@ class Reader:
 
     def _import(self, node: cst.Import | cst.ImportFrom, scope: Scope) -> None:
         for _, _, full in imported(node):
-            self._found(self.verdicts.importing(full), full, node)
+            rule = self.verdicts.importing(full)
+            if rule is None and not self.verdicts.allowed([full]):
+                rule = TELLING_METHODS.get(full.rpartition(".")[2])
+            self._found(rule, full, node)
 
     def _name(self, node: cst.Name | cst.Attribute, scope: Scope) -> None:
         self._names_read(node, meanings(node, scope))
@@ -103,8 +105,13 @@ class Reader:
         elif attribute in NAMESPACE_ATTRIBUTES:
             if owners := _outside(owner, scope):
                 self._found(rules.REFLECTION, f"{spoken(owners[0])}.{attribute}", node)
-        elif attribute in TELLING_METHODS and not changes.is_own(owner):
+        elif attribute in TELLING_METHODS and not self._fine(attribute, owner, scope):
             self._found(TELLING_METHODS[attribute], attribute, node)
+
+    def _fine(self, attribute: str, owner: cst.BaseExpression, scope: Scope) -> bool:
+        """Whether it is a method of the region's own class, or the task allows it."""
+        names = meanings(owner, scope)
+        return changes.is_own(owner) or self.verdicts.allowed(f"{name}.{attribute}" for name in names)
 
     def _item(self, node: cst.Subscript, scope: Scope) -> None:
         self._names_read(node, meanings(node, scope))

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from sandbox.policy import rules
-from sandbox.policy.rules import Rule
+from sandbox.policy.rules import IMPORT, TASK, TASK_WARNING, Rule
 from sandbox.policy.vocabulary import HARMLESS, RULED
 from sandbox.task_schema import Policy
 
@@ -28,18 +27,19 @@ class Verdicts:
         table = {name: rule for name, rule in table.items() if _refuses(rule) or _top(name) in at_hand}
         table |= dict.fromkeys(chosen)
         table |= dict.fromkeys((*policy.imports, *policy.allow))
-        table |= dict.fromkeys(policy.warn, rules.TASK_WARNING)
-        table |= dict.fromkeys(policy.refuse, rules.TASK)
-        self._table = table
+        table |= dict.fromkeys(policy.warn, TASK_WARNING)
+        table |= dict.fromkeys(policy.refuse, TASK)
+        self._table, self._allow = table, policy.allow
         self._foreign = {name for name in table if "." not in name} - _ORDINARY
 
     def use(self, name: str) -> Rule | None:
         """The rule that reading `name` falls under; None when it may be read."""
-        for path in self._paths(name):
-            rule = self._of(path)
-            if rule is not None:
-                return rule
-        return None
+        rules = [rule for path in self._paths(name) if (rule := self._of(path)) is not None]
+        return next(filter(_refuses, rules), rules[0] if rules else None)
+
+    def allowed(self, names: Iterable[str]) -> bool:
+        """Whether the task itself allows one of these, or what they are below."""
+        return any(name == own or name.startswith(f"{own}.") for name in names for own in self._allow)
 
     def importing(self, name: str) -> Rule | None:
         """The rule that importing `name` falls under; None when it, or something below it, may be used."""
@@ -56,8 +56,9 @@ class Verdicts:
             return
         parts = name.split(".")
         for start in range(1, len(parts)):
-            if parts[start] in self._foreign and ".".join(parts[: start + 1]) not in self._table:
-                yield ".".join(parts[start:])
+            module = parts[start].removeprefix("_")  # random._os
+            if module in self._foreign and ".".join(parts[: start + 1]) not in self._table:
+                yield ".".join([module, *parts[start + 1 :]])
 
     def _of(self, name: str) -> Rule | None:
         parts = name.split(".")
@@ -65,7 +66,7 @@ class Verdicts:
             prefix = ".".join(parts[:end])
             if prefix in self._table and not (end == 1 < len(parts) and name.startswith((BUILTINS, SCRIPT))):
                 return self._table[prefix]
-        return None if name.startswith((BUILTINS, SCRIPT)) else rules.IMPORT
+        return None if name.startswith((BUILTINS, SCRIPT)) else IMPORT
 
 
 def _refuses(rule: Rule | None) -> bool:

@@ -25,18 +25,20 @@ RULED: dict[Rule, str] = {
     rules.NATIVE: """
         ctypes cffi mmap _ctypes torch.utils.cpp_extension torch.ops.load_library
         torch.classes.load_library torch.cuda.CUDAPluggableAllocator numpy.ctypeslib numpy.f2py
-        numba cupy posix nt resource""",
+        numba cupy posix nt resource
+        triton.runtime.build triton.backends""",
     rules.SIGNAL: "signal faulthandler atexit",
     rules.THREAD: "threading _thread asyncio sched queue torch.futures torch.jit.fork torch.jit.wait",
     rules.DYNAMIC: """
         builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.breakpoint importlib imp pkgutil
-        types.CodeType types.FunctionType types.ModuleType""",
+        timeit types.CodeType types.FunctionType types.LambdaType types.ModuleType typing.get_type_hints
+        typing.ForwardRef torch.utils.benchmark""",
     rules.FILE: """
         builtins.open builtins.input os pathlib shutil io codecs glob fileinput tempfile tarfile zipfile gzip bz2 lzma
         sqlite3 dbm csv linecache logging.FileHandler logging.basicConfig logging.config logging.handlers
-        numpy.load numpy.save numpy.savez numpy.savez_compressed numpy.memmap numpy.fromfile numpy.loadtxt
-        numpy.savetxt numpy.genfromtxt numpy.fromregex numpy.DataSource numpy.lib.format numpy.lib.npyio
-        numpy.open_memmap torch.from_file torch.utils.tensorboard torch.onnx h5py pyarrow safetensors""",
+        numpy.load numpy.save numpy.savez numpy.savez_compressed numpy.fromregex numpy.lib.format numpy.lib.npyio
+        torch.from_file torch._C.PyTorchFileReader torch._C.PyTorchFileWriter torch.utils.tensorboard torch.onnx
+        h5py pyarrow safetensors""",
     rules.ENVIRONMENT: "os.putenv os.unsetenv os.environb",
     rules.REFLECTION: """
         builtins builtins.globals builtins.__builtins__ builtins.__loader__ builtins.__spec__ __main__ sys gc inspect
@@ -94,7 +96,7 @@ ENVIRONMENT = "os.environ"
 REFLECTING_ATTRIBUTES = _words(
     """__globals__ __builtins__ __subclasses__ __bases__ __base__ __mro__ __code__ __closure__ __loader__ __spec__
     __import__ __self__ f_back f_globals f_locals f_builtins f_code tb_frame tb_next
-    gi_frame cr_frame ag_frame gi_code"""
+    gi_frame cr_frame ag_frame gi_code next_functions"""
 )
 """Attributes that are refused of any object."""
 
@@ -103,6 +105,9 @@ NAMESPACE_ATTRIBUTES = frozenset({"__dict__", "__getattribute__", "__getattr__"}
 
 TELLING_METHODS: dict[str, Rule] = {
     **dict.fromkeys(("tofile", "from_file", "read_text", "read_bytes", "write_text", "write_bytes"), rules.FILE),
+    **dict.fromkeys(
+        ("fromfile", "memmap", "open_memmap", "genfromtxt", "loadtxt", "savetxt", "DataSource"), rules.FILE
+    ),
     **dict.fromkeys(("from_pretrained", "push_to_hub", "load_state_dict_from_url"), rules.DOWNLOAD),
     **dict.fromkeys(("__reduce__", "__reduce_ex__"), rules.SERIALISATION),
     "load_library": rules.NATIVE,

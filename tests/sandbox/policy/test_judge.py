@@ -61,6 +61,8 @@ def test_modules_of_the_read_only_script_may_be_used(framed: Framed) -> None:
         (Policy(allow=("os.kill",)), "import os\ny = os.kill(1, 9)", None),
         (Policy(allow=("builtins.open",)), "y = open('a')", None),
         (Policy(allow=("torch.load",)), "import torch\ny = torch.load('a')", None),
+        (Policy(allow=("numpy.memmap",)), "import numpy as np\nfrom numpy import memmap\ny = np.memmap('a')", None),
+        (Policy(allow=("numpy.memmap",)), "import numpy as np\ny = np.fromfile('a')", "file"),
         (Policy(refuse=("math.pi",)), "import math\ny = math.pi", "task"),
         (Policy(refuse=("math.pi",)), "import math\ny = math.tau", None),
         (Policy(refuse=("__main__.helper",)), "y = helper()", "task"),

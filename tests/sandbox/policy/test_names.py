@@ -3,7 +3,8 @@
 import libcst as cst
 import pytest
 
-from sandbox.policy.names import Scope, bind_all, comprehension_scope, function_scope, meanings
+from sandbox.policy.names import meanings
+from sandbox.policy.scopes import Scope, bind_all, comprehension_scope, function_scope
 
 
 def module_of(text: str) -> tuple[cst.Module, Scope]:
@@ -36,6 +37,8 @@ def module_of(text: str) -> tuple[cst.Module, Scope]:
         ("import os", "vars(os)['kill']", {"os.kill"}),
         ("import os", "os.environ['A']", set()),
         ("def vars(x): ...\nimport os", "vars(os)['kill']", set()),
+        ("for t in (torch, np): pass", "t.load", {"builtins.torch.load", "builtins.np.load"}),
+        ("import torch", "(None, torch)[1].load", {"torch.load"}),
         ("a = b\nb = a", "a.c", set()),
         ("try:\n    import fla\nexcept ImportError:\n    fla = None", "fla.ops", {"fla.ops"}),
         ("with torch as t: pass\nfor u in v: pass", "t.x", set()),
@@ -56,7 +59,7 @@ def test_a_function_sees_its_own_names_first_and_never_those_of_a_class() -> Non
         "import os, io, re\n"
         "class C:\n"
         "    re = 1\n"
-        "    def method(self, os, *, key=None):\n"
+        "    def method(self, os, *, re=re, key=None):\n"
         "        global io\n"
         "        io = io\n"
     )
@@ -71,7 +74,7 @@ def test_a_function_sees_its_own_names_first_and_never_those_of_a_class() -> Non
     local = function_scope(method, inside)
     assert meanings(cst.Name("os"), local) == set()
     assert meanings(cst.Name("key"), local) == set()
-    assert meanings(cst.Name("re"), local) == {"re"}
+    assert meanings(cst.Name("re"), local) == set(), "the default is the class's own"
     assert meanings(cst.Name("io"), local) == {"io"}
     assert local.in_function
     assert not inside.in_function
