@@ -113,7 +113,9 @@ class Placement:
         rendezvous = ["--standalone"]
         if self.endpoint is not None:
             rendezvous = [f"--nnodes={self.nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={self.endpoint}"]
-            rendezvous.append(f"--rdzv-id={run.parent.parent.parent.name}-{run.parent.name}")
+            seeds = run.parent.parent.parent.name == "tests"  # a further seed's folder lies in its test's
+            session, _, *test = run.parent.parts[-4 if seeds else -3 :]
+            rendezvous.append(f"--rdzv-id={'-'.join([session, *test])}")
         options = [*rendezvous, f"--nproc-per-node={self.gpus}", "--max-restarts=0", "-m", "harness.child"]
         return python_module("harness.torchrun", *options, str(source), str(run))
 

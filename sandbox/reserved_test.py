@@ -101,7 +101,7 @@ class ReservedTest:
         self.conditions = of_seed(self.begun, seed)
         if is_regular(self.folder.checkpoint):
             self.conditions = as_it_ran(self.conditions, self.folder.run)
-        self._write_folder(report)
+        self._write_folder(report if seed == self.test.seed else None)
 
     def _keep_seed(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
         """Record a seed's result; no folder of a later seed may hold what this one's processes could have put there."""
@@ -279,7 +279,7 @@ class ReservedTest:
     def _earlier_report(self) -> PreflightReport:
         """What the check found when the test was begun; nothing where it was stopped before, or it cannot be read."""
         try:
-            content = read_regular(self.folder.preflight, MOST_REPORT_BYTES)
+            content = read_regular(self.session.folder.test(self.test.number).preflight, MOST_REPORT_BYTES)
             return msgspec.json.decode(content, type=PreflightReport)
         except (FileNotFoundError, IrregularFile, msgspec.MsgspecError, UnicodeDecodeError):
             return PreflightReport()

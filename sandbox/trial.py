@@ -16,7 +16,7 @@ from msgspec import structs
 from harness import stages
 from harness.agent_traceback import agent_frames, format_frames
 from harness.faults import Fault
-from harness.files import write_atomically
+from harness.files import remove, write_atomically
 from harness.launch import Busy, Exit, Interrupted, exclusive
 from harness.preflight.report import Report as PreflightReport
 from harness.run_config import without_paths
@@ -184,10 +184,21 @@ def _reserved(session: Session, state: SessionState, conditions: Conditions) -> 
             _refuse_unlawful(transaction.state, events)
             number = len(transaction.state.tests) + 1
             lock = held.enter_context(_alone(session, number))
+            _clear(session.folder.test(number))
             _report_given_up(transaction.state.open_test)
             for event in events:
                 transaction.append(event)
         yield number, lock
+
+
+def _clear(folder: RunFolder) -> None:
+    """Leave nothing in a new test's folder: a checkpoint that lies there would be trained on."""
+    try:
+        for path in folder.root.iterdir():
+            if path != folder.lock:
+                remove(path)
+    except OSError as error:
+        raise cannot_write(folder.root, error) from error
 
 
 def _report_given_up(waiting: TestState | None) -> None:

@@ -32,11 +32,13 @@ def test_several_gpus_are_workers_of_one_torchrun() -> None:
 
 
 def test_several_machines_meet_at_an_endpoint_under_the_name_of_the_test() -> None:
-    """The same command on each machine; the test is the rendezvous's id."""
+    """The same command on each machine; the test, with its further seed, is the rendezvous's id."""
     options = Placement(2, nodes=3, endpoint="host:29400").command(SOURCE, RUN)[4:]
     assert options[:4] == ["--nnodes=3", "--rdzv-backend=c10d", "--rdzv-endpoint=host:29400", "--rdzv-id=s1-3"]
     assert "--nproc-per-node=2" in options
     assert "--standalone" not in options
+    second = Placement(2, nodes=3, endpoint="host:29400").command(SOURCE, RUN.parent / "seed-43" / RUN.name)
+    assert "--rdzv-id=s1-3-seed-43" in second
 
 
 KILLED, SAVED = -signal.SIGKILL, 128 + signal.SIGTERM

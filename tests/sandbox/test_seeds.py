@@ -101,6 +101,7 @@ def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(linbench: Linbench
     assert list(losses) == ["42", "43"]
     assert done.json["metrics"]["val_loss"] == pytest.approx(sum(losses.values()) / 2)
     assert (done.json["resumes"], done.json["tests_left"]) == (1, 0)
+    assert done.json["facts"]["parameters"] > 0
     assert session.folder.test(1).of_seed(43).checkpoint.is_file()
     assert linbench("submit", "1").code == 0
 

@@ -168,6 +168,22 @@ def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
     assert linbench("test", *SETTINGS).code == 4
 
 
+def test_a_checkpoint_that_lies_where_a_test_will_run_is_not_trained_on(linbench: Linbench, runs: Path) -> None:
+    """Whoever puts the weights of a longer training into the next test's folder finds them removed."""
+    linbench("start")
+    session = the_session(runs)
+    assert linbench("test", *SETTINGS, "--json").code == 0
+    trained = session.folder.test(1).checkpoint.read_bytes()
+    planted = session.folder.test(2)
+    planted.root.mkdir()
+    planted.checkpoint.write_bytes(trained)
+    (planted.root / "more").symlink_to(session.folder.test(1).root)
+    again = linbench("test", *SETTINGS, "--json").json
+    assert [point["step"] for point in again["curve"]] == [5, 10]
+    assert not (planted.root / "more").exists()
+    assert session.folder.test(1).checkpoint.read_bytes() == trained
+
+
 def test_an_error_in_the_training_spends_the_test_and_shows_the_line(linbench: Linbench, lawless: Path) -> None:
     """Code that fails only after the check costs the test, exits 5, and is shown with its line in the script."""
     linbench("start", lawless, "--tests", "1")
