@@ -119,9 +119,11 @@ def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(linbench: Linbench
     assert alone["metrics"]["val_loss"] == losses["43"]
 
 
-def test_a_seed_that_fails_fails_the_test_and_finds_nothing_planted(linbench: Linbench, runs: Path) -> None:
+def test_a_seed_that_fails_fails_the_test_and_finds_nothing_planted(
+    linbench: Linbench, runs: Path, lawless: Path
+) -> None:
     """The reply names the seed and its reason; what the first seed left in the second's folder is gone by then."""
-    linbench("start", "--seeds", "42,43", "--tests", "1")
+    linbench("start", lawless, "--seeds", "42,43", "--tests", "1")
     session = find(None, runs)
     plant = "os.makedirs('seed-43', exist_ok=True); open('seed-43/planted', 'w').close()"
     fail = "assert not torch.initial_seed() == 43 or not os.path.exists('ckpt.pt'), 'not this seed'"
