@@ -138,11 +138,12 @@ def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: S
 
 def test_a_check_repeats_what_the_policy_warns_of(linbench: Linbench) -> None:
     """Its reply warns of what `edit` warned of, and passes."""
-    linbench("start")
-    linbench("edit", "--after", "33", "--content", "import os; os.environ['TRITON_CACHE_DIR'] = 'kernels'")
+    linbench("start", "llm-pretrain-embedding")
+    line = "import os; os.environ['TRITON_CACHE_DIR'] = 'kernels'"
+    assert linbench("edit", "--after", "115", "--content", line).code == 0
     reply = linbench("check", *SETTINGS, "--json")
     assert reply.code == 0, reply.out
-    assert next(text for text in reply.json["warnings"] if "(environment setting)" in text).startswith("line 34")
+    assert next(text for text in reply.json["warnings"] if "(environment setting)" in text).startswith("line 116,")
 
 
 def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
