@@ -3,6 +3,7 @@
 It alone reads validation tokens and computes every figure; the model answers from processes of its own.
 """
 
+import dataclasses
 import os
 import sys
 import traceback
@@ -14,6 +15,7 @@ import torch
 from msgspec.structs import replace
 
 from harness.child import die_with_parent
+from harness.data.tokenizer import Tokenizer
 from harness.data.validation import validation_tokens
 from harness.files import IrregularFile, write_atomically
 from harness.isolation.ending import survivors_come_here
@@ -24,6 +26,7 @@ from harness.scoring.logits import NotScorable
 from harness.scoring.loss import windows
 from harness.scoring.metrics import measure
 from harness.scoring.model_process import ModelFailure, model_files
+from harness.scoring.passage_audit import Journal, ask_again
 from harness.scoring.remote_model import RemoteModel
 from harness.scoring.report import Report, Request, decode
 
@@ -43,7 +46,7 @@ def score(request: Request) -> Report:
     if "val_loss" in request.metrics:
         windows_WT = windows(validation_tokens(request.data), request.model.config.block_size, request.windows)
     files = model_files(request.model)
-    with RemoteModel(files) as first, RemoteModel(files) as second:
+    with RemoteModel(files) as first, RemoteModel(files) as second, RemoteModel(files) as third:
         report = Report()
         try:
             if windows_WT is not None:
@@ -51,10 +54,9 @@ def score(request: Request) -> Report:
             report = Report(step=second.load())
             if windows_WT is not None:
                 report = _with_loss(report, first, second, windows_WT)
-            if report.error is None:
-                others = [name for name in request.metrics if name != "val_loss"]
-                values, errors = measure(language_model_of(second, tokenizer), others)
-                report = replace(report, metrics={**report.metrics, **values}, errors=errors)
+            others = [name for name in request.metrics if name != "val_loss"]
+            if report.error is None and others:
+                report = _with_others(report, second, third, tokenizer, others)
         except NotScorable as problem:
             report = replace(report, error=str(problem), invalid=problem.reason)
         except ModelFailure as problem:
@@ -80,12 +82,35 @@ def _with_loss(report: Report, first: RemoteModel, second: RemoteModel, windows_
     return _audited(report, first, second, windows_WT, max(1, config.micro_batch_size // 2))
 
 
+def _with_others(
+    report: Report, model: RemoteModel, fresh: RemoteModel, tokenizer: Tokenizer, names: list[str]
+) -> Report:
+    """The report with further metrics, and with what is wrong with them; the audit is of a process of its own again."""
+    config = model.files.config
+    journal = Journal(_random_seed())
+    fresh.start()
+    language_model = dataclasses.replace(language_model_of(model, tokenizer), observe=journal.take)
+    values, errors = measure(language_model, names)
+    model.close()
+    report = replace(report, metrics={**report.metrics, **values}, errors=errors)
+    if not journal.kept:
+        return report
+    try:
+        return replace(report, passage_audit=ask_again(fresh, journal, config.device, config.dtype).judge())
+    except NotScorable as problem:
+        return replace(report, error=str(problem), invalid=problem.reason)
+
+
+def _random_seed() -> int:
+    return int.from_bytes(os.urandom(8)) >> 1
+
+
 def _audited(
     report: Report, first: RemoteModel, second: RemoteModel, windows_WT: np.ndarray, batch_size: int
 ) -> Report:
     """The report with the loss that the first process gives, and with what is wrong with it."""
     config = first.files.config
-    drawn = plan(int.from_bytes(os.urandom(8)) >> 1, len(windows_WT), config.block_size, batch_size)
+    drawn = plan(_random_seed(), len(windows_WT), config.block_size, batch_size)
     asked = Windows(windows_WT, drawn, batch_size, config.device, config.dtype)
     loss, answers = first_pass(first, asked)
     first.close()  # nothing that it left running may speak to the second

@@ -124,11 +124,13 @@ class Differences:
     """The largest at each place before the start, in logits."""
     gains: list[float] = field(default_factory=list)
 
-    def add(self, ask: Again, first_TK: torch.Tensor, second_TK: torch.Tensor) -> None:
-        """Compare two answers of one window."""
-        change_TK = (second_TK - first_TK)[: ask.start]
+    def add(self, change_TK: torch.Tensor, probed: bool) -> None:
+        """Note by how much the second answers to one row are larger, at places that may not change.
+
+        The first of K figures is the target's loss; in a probe the last place stands right before the change.
+        """
         self.changes.append(change_TK.abs().amax(1))
-        nats_T = change_TK[:, 0] if ask.start == ask.length else change_TK[-1:, 0]
+        nats_T = change_TK[-1:, 0] if probed else change_TK[:, 0]
         self.gains.append(float(nats_T.double().mean()))
 
     def verdict(self, scale: float, dtype: str) -> tuple[float, float, bool]:

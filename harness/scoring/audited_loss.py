@@ -85,5 +85,7 @@ def second_pass(model: Any, windows: Windows, first: FirstAnswers) -> Comparison
             found_BTK = first.fingerprints.of(logits_BTV, losses.nats_BT, losses.norms_BT)
             for number, found_TK in zip(numbers, found_BTK, strict=True):
                 ask = asks[number]
-                (repeats if ask.start == length else probes).add(ask, first.known[ask.window, length], found_TK)
+                probed = ask.start < length
+                change_TK = (found_TK - first.known[ask.window, length])[: ask.start]
+                (probes if probed else repeats).add(change_TK, probed)
     return Comparison(plan.seed, repeats, probes, first.scale, windows.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 from harness.data.dataset import open_dataset
 from harness.data.tokenizer import ByteTokenizer, Tokenizer
 from harness.scoring.generation import Choice, continue_tokens, greedy
-from harness.scoring.passages import Passage, Score, cut, score_passages
+from harness.scoring.passages import Observer, Passage, Score, cut, score_passages
 from harness.scoring.remote_model import RemoteModel
 
 
@@ -35,6 +35,8 @@ class LanguageModel:
     dtype: str
     """"float32", or "bfloat16" for autocast."""
     tokens_per_batch: int
+    observe: Observer = lambda sheet, log_probabilities_N: None
+    """Shown each batch of passages that is scored."""
 
     @property
     def prefix(self) -> int:
@@ -105,6 +107,7 @@ class LanguageModel:
                 tokens_per_batch=self.tokens_per_batch,
                 device=self.device,
                 dtype=self.dtype,
+                observe=self.observe,
             )
         )
         return [_together([next(scores) for _ in range(count)]) for count in counts]

@@ -1,7 +1,7 @@
 """Log-likelihoods of token sequences, batched by length; only the logits that are asked for are kept."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, tee
 from typing import Any, NamedTuple
@@ -39,6 +39,21 @@ class Score:
     """Whether each of them was the likeliest."""
 
 
+class Sheet(NamedTuple):
+    """A batch of passages, on the CPU."""
+
+    tokens_BT: torch.Tensor
+    places_N: torch.Tensor
+    """Where, in (B * T,), a token is predicted."""
+    targets_N: torch.Tensor
+    owners_N: torch.Tensor
+    """Whose passage's."""
+
+
+Observer = Callable[[Sheet, torch.Tensor], None]
+"""Takes a batch and the log-probability of each of its predicted tokens, (N,)."""
+
+
 def cut(context: Sequence[int], continuation: Sequence[int], block_size: int) -> list[Passage]:
     """Passages that predict each token of the continuation once, block_size at a time, with as much before as fits.
 
@@ -73,19 +88,29 @@ def batches(passages: Sequence[Passage], block_size: int, tokens_per_batch: int)
 
 @torch.no_grad()
 def score_passages(
-    model: Any, passages: Sequence[Passage], *, block_size: int, tokens_per_batch: int, device: str, dtype: str
+    model: Any,
+    passages: Sequence[Passage],
+    *,
+    block_size: int,
+    tokens_per_batch: int,
+    device: str,
+    dtype: str,
+    observe: Observer = lambda sheet, log_probabilities_N: None,
 ) -> list[Score]:
     """Score each passage by a model (harness.scoring.logits), padded on the right, which a causal model cannot see.
 
-    Raises NotScorable for logits that are misshapen or give a log-likelihood that is no number.
+    `observe` is shown each batch and the log-probabilities of its predicted tokens. Raises NotScorable for logits that
+    are misshapen or give a log-likelihood that is no number.
     """
     batched = list(batches(passages, block_size, tokens_per_batch))
     sheets, ahead = tee(_sheet([passages[number] for number in numbers], length) for length, numbers in batched)
     questions = (Question(sheet.tokens_BT, sheet.places_N) for sheet in ahead)
-    sums = [
-        _score(logits_NV, sheet)
-        for sheet, logits_NV in zip(sheets, answers(model, questions, device, dtype), strict=True)
-    ]
+    sums = []
+    for sheet, logits_NV in zip(sheets, answers(model, questions, device, dtype), strict=True):
+        found_N2 = _found(logits_NV, sheet)
+        observe(sheet, found_N2[:, 0])
+        sums_B2 = torch.zeros(len(sheet.tokens_BT), 2, dtype=torch.float64, device=logits_NV.device)
+        sums.append(sums_B2.index_add_(0, sheet.owners_N.to(logits_NV.device), found_N2))
     order = [number for _, numbers in batched for number in numbers]
     found = torch.cat(sums).tolist() if sums else []
     if not all(math.isfinite(log_likelihood) for log_likelihood, _ in found):
@@ -94,18 +119,7 @@ def score_passages(
     return [by_number[number] for number in range(len(passages))]
 
 
-class _Sheet(NamedTuple):
-    """A batch of passages, on the CPU."""
-
-    tokens_BT: torch.Tensor
-    places_N: torch.Tensor
-    """Where, in (B * T,), a token is predicted."""
-    targets_N: torch.Tensor
-    owners_N: torch.Tensor
-    """Whose passage's."""
-
-
-def _sheet(passages: list[Passage], length: int) -> _Sheet:
+def _sheet(passages: list[Passage], length: int) -> Sheet:
     tokens_BT = torch.zeros(len(passages), length, dtype=torch.long)
     places: list[int] = []
     targets: list[int] = []
@@ -116,24 +130,24 @@ def _sheet(passages: list[Passage], length: int) -> _Sheet:
         places += range(end - passage.scored, end)
         targets += passage.tokens[-passage.scored :]
         owners += [row] * passage.scored
-    return _Sheet(tokens_BT, torch.tensor(places), torch.tensor(targets), torch.tensor(owners))
+    return Sheet(tokens_BT, torch.tensor(places), torch.tensor(targets), torch.tensor(owners))
 
 
-def _score(logits_NV: torch.Tensor, sheet: _Sheet) -> torch.Tensor:
-    """Log-likelihood and number of tokens that were not the likeliest, for each passage: (B, 2) float64."""
+def log_probabilities(logits_NV: torch.Tensor, sheet: Sheet) -> torch.Tensor:
+    """Of each predicted token, (N,) float64. Raises NotScorable for logits that leave a token out."""
+    return _found(logits_NV, sheet)[:, 0]
+
+
+def _found(logits_NV: torch.Tensor, sheet: Sheet) -> torch.Tensor:
+    """Log-probability of each target, and 1 where another token was likelier: (N, 2) float64."""
     width, largest = logits_NV.shape[1], int(sheet.targets_N.max())
     if width <= largest:
         raise NotScorable("logits_misshapen", f"there are {width} logits a position for token {largest}")
-    targets_N, owners_N = (numbers_N.to(logits_NV.device) for numbers_N in (sheet.targets_N, sheet.owners_N))
-    sums_B2 = torch.zeros(len(sheet.tokens_BT), 2, dtype=torch.float64, device=logits_NV.device)
+    targets_N, parts = sheet.targets_N.to(logits_NV.device), []
     size = max(1, _ELEMENTS // width)
-    for chunk in (slice(first, first + size) for first in range(0, len(targets_N), size)):
-        sums_B2.index_add_(0, owners_N[chunk], _found(logits_NV[chunk].float(), targets_N[chunk]))
-    return sums_B2
-
-
-def _found(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-    """Log-probability of each target, and 1 where another token was likelier: (N, 2) float64."""
-    chosen_N = logits_NV.gather(1, targets_N[:, None])[:, 0]
-    missed_N = logits_NV.argmax(1) != targets_N
-    return torch.stack([(chosen_N - logits_NV.logsumexp(1)).double(), missed_N.double()], dim=1)
+    for rows_NV, rows_N in zip(logits_NV.split(size), targets_N.split(size), strict=True):
+        rows_NV = rows_NV.float()
+        chosen_N = rows_NV.gather(1, rows_N[:, None])[:, 0]
+        missed_N = rows_NV.argmax(1) != rows_N
+        parts.append(torch.stack([(chosen_N - rows_NV.logsumexp(1)).double(), missed_N.double()], dim=1))
+    return torch.cat(parts)

@@ -89,6 +89,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The checkpoint's optimizer step."""
     audit: Audit | None = None
     """What stands behind the validation loss."""
+    passage_audit: Audit | None = None
+    """What stands behind the other metrics."""
     error: str | None = None
     """Why the model itself could not be loaded or its validation loss not be computed; None when they could."""
     reason: Reason = "error"

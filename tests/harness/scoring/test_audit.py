@@ -62,10 +62,9 @@ def compare(noise: float, gain: float, seed: int, probes: int = 64) -> Compariso
     dice = torch.Generator().manual_seed(seed)
     found = Differences()
     for _ in range(probes):
-        first_TK = torch.zeros(256, 8)
-        second_TK = torch.randn(256, 8, generator=dice) * noise
-        second_TK[199, 0] += gain
-        found.add(Again(0, 256, 200, 1), first_TK, second_TK)
+        change_TK = torch.randn(200, 8, generator=dice) * noise
+        change_TK[-1, 0] += gain
+        found.add(change_TK, probed=True)
     return Comparison(0, Differences(), found, 20.0, "bfloat16")
 
 
