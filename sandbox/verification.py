@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from harness.files import is_regular
+from harness.files import IrregularFile, is_regular, read_regular
 from harness.metrics import metric_name
 from harness.run_folder import RunFolder
 from sandbox.conditions import conditions_of, open_data
@@ -19,6 +19,9 @@ from sandbox.report import Facts, Heading, Report
 from sandbox.rescoring import rescore
 from sandbox.session import Session
 from sandbox.state import SeedState, SessionState, TestState
+
+MOST_RESULT_BYTES = 2**24
+"""Of a result.json, which lies where the agent's code could write."""
 
 TOLERANCE = {"cpu": 1e-4, "cuda": 5e-3}
 """Nats a token by which two scorings of one checkpoint may differ: kernels may choose another order of sums."""
@@ -149,12 +152,12 @@ def _isolation(facts: dict[str, Any]) -> Finding:
 def _result(file: Path, test: TestState) -> Finding:
     """Whether result.json says what the ledger says; metrics that were measured later are in the ledger alone."""
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        found = msgspec.json.decode(read_regular(file, MOST_RESULT_BYTES), type=dict[str, Any])
         seeds = msgspec.convert(found.get("by_seed", {}), dict[str, dict[str, Any]])
         wrong = _differing(found, SeedState(test.metrics or {}, _stated(test)), test.profile)
         for seed, scored in test.by_seed.items():
             wrong += _differing(seeds.get(str(seed), {}), scored, test.profile)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, IrregularFile, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Finding("result.json", "differs", f"it cannot be read: {error}", "session")
     if wrong:
         named = ", ".join(dict.fromkeys(wrong))
