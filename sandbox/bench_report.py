@@ -77,7 +77,7 @@ def breakdown_report(keys: Sequence[str], asked: Conditions) -> Report:
         times = [(kind, row.reference.get(kind, 0.0), row.template.get(kind, 0.0)) for kind in kinds]
         times.append(("together", sum(row.reference.values()), sum(row.template.values())))
         shown = tuple((kind, f"{before:.1f}", f"{after:.1f}") for kind, before, after in times)
-        blocks += [Heading(f"A micro-batch of {row.mechanism} at {asked.profile.name}")]
+        blocks += [Heading(f"32,768 tokens of {row.mechanism} at {asked.profile.name}")]
         blocks += [Table(columns, shown, frozenset(columns[1:]))]
     return Report({"profile": asked.profile.name, "rows": msgspec.to_builtins(rows)}, tuple(blocks))
 

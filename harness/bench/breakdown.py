@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from harness.bench.comparison import BreakdownRow
 from harness.bench.loops import LOOPS, warmed_up
+from harness.estimates import tokens_per_step
 
 KINDS = {
     "matrix products": r"gemm|nvjet|xmma|cutlass|cublas|splitk",
@@ -26,24 +27,26 @@ KINDS = {
 }
 """Kinds of kernels by what their names contain, the first that fits; the others are the mechanism's own."""
 MECHANISM = "mechanism"
+TOKENS = 32 * 1024
+"""Tokens that times are given for: a micro-batch of the published setting."""
 LISTED = 12
 """Kernels that are listed by name, the longest ones."""
 
 
 def break_down(mechanism: str, script: ModuleType, settings: Any, steps: int | None) -> BreakdownRow:
-    """Record some optimizer steps of each loop; times are milliseconds of one micro-batch."""
+    """Record some optimizer steps of each loop."""
     found = {}
     for name, build in LOOPS.items():
         loop, _ = warmed_up(build, script, settings)
-        found[name] = _kernels(loop, steps or 1, settings.gradient_accumulation_steps)
+        found[name] = _kernels(loop, steps or 1, tokens_per_step(settings) / TOKENS)
         del loop
     kinds = {name: dict(_by_kind(kernels)) for name, kernels in found.items()}
     longest = {name: dict(kernels.most_common(LISTED)) for name, kernels in found.items()}
     return BreakdownRow(mechanism, kinds["reference"], kinds["template"], longest["reference"], longest["template"])
 
 
-def _kernels(loop: Any, steps: int, micro_batches: int) -> Counter[str]:
-    """Milliseconds a micro-batch of each kernel; `idle` is the time in which the GPU waited for the next one."""
+def _kernels(loop: Any, steps: int, share: float) -> Counter[str]:
+    """Milliseconds of each kernel, divided by the share; `idle` is the time in which the GPU waited."""
     torch.cuda.synchronize()
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as recorded:
@@ -55,8 +58,8 @@ def _kernels(loop: Any, steps: int, micro_batches: int) -> Counter[str]:
     kernels: Counter[str] = Counter()
     for event in recorded.events():
         if event.device_type == DeviceType.CUDA and not getattr(event, "is_user_annotation", False):
-            kernels[event.name] += event.time_range.elapsed_us() / 1000 / (steps * micro_batches)
-    kernels["idle"] = begin.elapsed_time(end) / (steps * micro_batches) - sum(kernels.values())
+            kernels[event.name] += event.time_range.elapsed_us() / 1000 / (steps * share)
+    kernels["idle"] = begin.elapsed_time(end) / (steps * share) - sum(kernels.values())
     return kernels
 
 

@@ -58,7 +58,7 @@ class LossRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BreakdownRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Milliseconds of GPU time that a micro-batch takes with one mechanism, by kind of kernel and by kernel."""
+    """Milliseconds of GPU time that 32,768 tokens take with one mechanism, by kind of kernel and by kernel."""
 
     mechanism: str
     reference: dict[str, float]

@@ -18,6 +18,8 @@ from harness.run_config import RunConfig
 
 RANDOM_BATCHES = 64
 """Micro-batches of random tokens, where a config names no data."""
+PLAIN_MICRO_BATCH = 32
+"""Windows in a micro-batch of the reference at most: those of the published setting."""
 WARM_UP = 2
 """Optimizer steps in which kernels are compiled and chosen."""
 
@@ -35,14 +37,27 @@ class TemplateLoop:
         return logits_BTV
 
 
-LOOPS: dict[str, Callable[[ModuleType, Any], Any]] = {"reference": ReferenceLoop, "template": TemplateLoop}
+def plain_loop(script: ModuleType, settings: Any) -> ReferenceLoop:
+    """The reference, at the same batch in micro-batches of its own size."""
+    size, steps = settings.micro_batch_size, settings.gradient_accumulation_steps
+    while size > PLAIN_MICRO_BATCH and size % 2 == 0:
+        size, steps = size // 2, steps * 2
+    changes = {"micro_batch_size": size, "gradient_accumulation_steps": steps}
+    return ReferenceLoop(script, SimpleNamespace(**{**vars(settings), **changes}))
+
+
+LOOPS: dict[str, Callable[[ModuleType, Any], Any]] = {"reference": plain_loop, "template": TemplateLoop}
 
 
 def warmed_up(build: Callable[[ModuleType, Any], Any], script: ModuleType, settings: Any) -> tuple[Any, int]:
-    """A loop after its first steps, and the bytes of GPU memory that it holds between two steps."""
+    """A loop after its first steps, and the bytes of GPU memory that it holds between two steps.
+
+    Its weights are drawn on its device, which takes no time there.
+    """
     gc.collect()
     before = torch.cuda.memory_allocated()
-    loop = build(script, settings)
+    with torch.device(settings.device):
+        loop = build(script, settings)
     for _ in range(WARM_UP):
         loop.update()
     return loop, torch.cuda.memory_allocated() - before
