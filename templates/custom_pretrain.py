@@ -162,10 +162,10 @@ class GPT(nn.Module):
             nn.init.zeros_(module.bias)
 
     def forward(self, idx, targets=None):
-        x = Fused.stream(self.embedding(idx))  # (B, T, C), under autocast in bf16: half the bytes to move
+        x = self.embedding(idx)  # the residual stream, (B, T, C), in fp32: a sum of many
         for layer_idx, block in enumerate(self.blocks):
             value = self.embedding.get_value_embed(layer_idx)
-            x = block(x if value is None else x + value.to(x.dtype))
+            x = block(x if value is None else x + value)
         logits = F.linear(self.ln_f(x), self.embedding.get_lm_head_weight())  # (B, T, vocab_size)
         return logits, None if targets is None else Fused.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
@@ -251,15 +251,15 @@ def load_settings(path):
 
 
 class Fused:
-    """Element-wise work of the frozen parts; where a training runs on CUDA, torch.compile makes few kernels of it."""
+    """Element-wise work of the frozen parts, of which torch.compile makes few kernels.
+
+    A training on CUDA compiles these functions; elsewhere they run as they are written."""
     cross_entropy = F.cross_entropy
 
     def layer_norm(x, weight, bias):
-        return F.layer_norm(x, weight.shape, weight, bias, 1e-5).to(x.dtype)  # which autocast computes in fp32
-
-    def stream(x):
-        autocast = torch.is_autocast_enabled(x.device.type)
-        return x.to(torch.get_autocast_dtype(x.device.type)) if autocast else x
+        """In fp32, then as precise as the matrix products that read it, which would each cast it for themselves."""
+        y, device = F.layer_norm(x, weight.shape, weight, bias, 1e-5), x.device.type
+        return y.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else y
 
 
 class Workers:

@@ -23,8 +23,9 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x_BTC):
         B, T, C = x_BTC.shape
-        heads = self.c_attn(x_BTC).view(B, T, 3, self.n_head, C // self.n_head)
-        q_BHTd, k_BHTd, v_BHTd = heads.permute(2, 0, 3, 1, 4)
+        # split: its gradient is put together in one copy, that of a view (B, T, 3, H, d) in two
+        parts = self.c_attn(x_BTC).split(C, dim=2)
+        q_BHTd, k_BHTd, v_BHTd = (part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in parts)
         dropout = self.dropout if self.training else 0.0
         y_BHTd = F.scaled_dot_product_attention(q_BHTd, k_BHTd, v_BHTd, dropout_p=dropout, is_causal=True)
         return self.resid_dropout(self.c_proj(y_BHTd.transpose(1, 2).reshape(B, T, C)))

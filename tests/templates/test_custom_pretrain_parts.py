@@ -178,3 +178,44 @@ def test_the_learning_rate_without_warm_up_or_decay(script: ModuleType) -> None:
     assert script.get_lr(0, settings) == 1.0
     settings = SimpleNamespace(learning_rate=1.0, min_lr=0.1, warmup_iters=4, lr_decay_iters=4)
     assert script.get_lr(4, settings) == 0.1
+
+
+class TestPrecision:
+    """What is computed in which precision under bf16 autocast."""
+
+    @pytest.fixture
+    def seen(self, script: ModuleType) -> dict[str, torch.dtype]:
+        """The dtypes inside a model under bf16 autocast, and of the gradient of a norm's gain."""
+        torch.manual_seed(0)
+        model, seen = script.GPT(script.GPTConfig(**SIZES)), {}
+        block = model.blocks[0]
+        block.register_forward_hook(lambda _module, inputs, y: seen.update(stream=inputs[0].dtype, after=y.dtype))
+        block.ln_1.register_forward_hook(lambda _module, _inputs, y: seen.update(norm=y.dtype))
+        idx = torch.randint(64, (2, 17))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, loss = model(idx[:, :-1], idx[:, 1:])
+        loss.backward()
+        return {**seen, "logits": logits.dtype, "loss": loss.dtype, "gain": block.ln_1.weight.grad.dtype}
+
+    def test_the_stream_is_exact_and_what_reads_it_is_not(self, seen: dict[str, torch.dtype]) -> None:
+        """The residual stream, the loss and the weights' gradients stay fp32; norms and logits come in bf16."""
+        exact = {name for name, dtype in seen.items() if dtype == torch.float32}
+        assert exact == {"stream", "after", "loss", "gain"}
+        assert {seen["norm"], seen["logits"]} == {torch.bfloat16}
+
+    def test_a_compiled_norm_is_the_norm(self, script: ModuleType) -> None:
+        """Traced whole, without a break, the norm gives the plain one's values, gradients and precision."""
+        compiled = torch.compile(script.Fused.layer_norm, dynamic=False, fullgraph=True, backend="aot_eager")
+        found = []
+        for function in (script.Fused.layer_norm, compiled):
+            torch.manual_seed(0)
+            x_BTC, weight_C = torch.randn(2, 8, 16, requires_grad=True), torch.rand(16, requires_grad=True)
+            with torch.autocast("cpu", torch.bfloat16):
+                y_BTC = function(x_BTC, weight_C, None)
+            y_BTC.square().sum().backward()
+            found.append((y_BTC, x_BTC.grad, weight_C.grad))
+        for plain, traced in zip(*found, strict=True):
+            assert plain is not None
+            assert traced is not None
+            assert plain.dtype == traced.dtype
+            assert torch.allclose(plain, traced, rtol=1e-5, atol=1e-5)
