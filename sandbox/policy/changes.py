@@ -12,7 +12,8 @@ from sandbox.policy.tree import literal
 from sandbox.policy.verdicts import BUILTINS
 from sandbox.policy.vocabulary import FIXED_ATTRIBUTES, MODULE_HOOKS, OPERATOR_OVERRIDES, SETTINGS, TORCH_OPERATORS
 
-_OWN = ("self", "cls")
+OWN = ("self", "cls")
+"""What a method calls the object, or the class, that it belongs to."""
 _SETTERS = (f"{BUILTINS}setattr", f"{BUILTINS}delattr")
 _BOUND_ARGUMENTS = {"__setattr__": 2, "__delattr__": 1}
 """Methods that set or delete, with how many arguments they take of the object itself, and not of its class."""
@@ -67,7 +68,7 @@ def is_own(node: cst.BaseExpression) -> bool:
             node = node.args[0].value if node.func.value == "type" else node.func
         else:
             return False
-    return node.value in (*_OWN, "super")
+    return node.value in (*OWN, "super")
 
 
 def _changed(owner: cst.BaseExpression, attribute: str, node: cst.CSTNode, scope: Scope) -> Iterator[Finding]:

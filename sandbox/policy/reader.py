@@ -18,7 +18,7 @@ from sandbox.policy.scopes import (
 )
 from sandbox.policy.tree import children, literal
 from sandbox.policy.verdicts import BUILTINS, Verdicts
-from sandbox.policy.vocabulary import NAMESPACE_ATTRIBUTES, PICKLING_METHODS, REFLECTING_ATTRIBUTES, TELLING_METHODS
+from sandbox.policy.vocabulary import NAMESPACE_ATTRIBUTES, PICKLING_METHODS, REFLECTING_ATTRIBUTES, TELLING_ATTRIBUTES
 
 
 class Reader:
@@ -79,7 +79,7 @@ class Reader:
         for _, _, full in imported(node):
             rule = self.verdicts.importing(full)
             if rule is None and not self.verdicts.allowed([full]):
-                rule = TELLING_METHODS.get(full.rpartition(".")[2])
+                rule = TELLING_ATTRIBUTES.get(full.rpartition(".")[2])
             self._found(rule, full, node)
 
     def _name(self, node: cst.Name | cst.Attribute, scope: Scope) -> None:
@@ -92,11 +92,11 @@ class Reader:
             self._later([root], scope)
 
     def _names_read(self, node: cst.CSTNode, names: Iterable[str]) -> None:
-        for name in sorted(names):
-            rule = self.verdicts.use(name)
-            if rule is not None:
-                self._found(rule, spoken(name), node)
-                return
+        """What may be read by one of several names is judged by the worst of them."""
+        ruled = [(rule, name) for name in sorted(names) if (rule := self.verdicts.use(name)) is not None]
+        if ruled:
+            rule, name = min(ruled, key=lambda found: not found[0].refuses)
+            self._found(rule, spoken(name), node)
 
     def _attribute(self, node: cst.CSTNode, attribute: str, owner: cst.BaseExpression, scope: Scope) -> None:
         """The rules on attributes that tell by their own name."""
@@ -105,13 +105,13 @@ class Reader:
         elif attribute in NAMESPACE_ATTRIBUTES:
             if owners := _outside(owner, scope):
                 self._found(rules.REFLECTION, f"{spoken(owners[0])}.{attribute}", node)
-        elif attribute in TELLING_METHODS and not self._fine(attribute, owner, scope):
-            self._found(TELLING_METHODS[attribute], attribute, node)
+        elif attribute in TELLING_ATTRIBUTES and not self._fine(attribute, owner, scope):
+            self._found(TELLING_ATTRIBUTES[attribute], attribute, node)
 
     def _fine(self, attribute: str, owner: cst.BaseExpression, scope: Scope) -> bool:
-        """Whether it is a method of the region's own class, or the task allows it."""
-        names = meanings(owner, scope)
-        return changes.is_own(owner) or self.verdicts.allowed(f"{name}.{attribute}" for name in names)
+        """Whether it is an attribute of the region's own class, or the task allows it."""
+        own = isinstance(owner, cst.Name) and owner.value in changes.OWN
+        return own or self.verdicts.allowed(f"{name}.{attribute}" for name in meanings(owner, scope))
 
     def _item(self, node: cst.Subscript, scope: Scope) -> None:
         self._names_read(node, meanings(node, scope))

@@ -25,8 +25,7 @@ RULED: dict[Rule, str] = {
     rules.NATIVE: """
         ctypes cffi mmap _ctypes torch.utils.cpp_extension torch.ops.load_library
         torch.classes.load_library torch.cuda.CUDAPluggableAllocator numpy.ctypeslib numpy.f2py
-        numba cupy posix nt resource
-        triton.runtime.build triton.backends""",
+        numba cupy posix nt resource triton.runtime.build triton.backends""",
     rules.SIGNAL: "signal faulthandler atexit",
     rules.THREAD: "threading _thread asyncio sched queue torch.futures torch.jit.fork torch.jit.wait",
     rules.DYNAMIC: """
@@ -35,7 +34,7 @@ RULED: dict[Rule, str] = {
         typing.ForwardRef torch.utils.benchmark""",
     rules.FILE: """
         builtins.open builtins.input os pathlib shutil io codecs glob fileinput tempfile tarfile zipfile gzip bz2 lzma
-        sqlite3 dbm csv linecache logging.FileHandler logging.basicConfig logging.config logging.handlers
+        sqlite3 dbm csv linecache logging.FileHandler logging.config logging.handlers
         numpy.load numpy.save numpy.savez numpy.savez_compressed numpy.fromregex numpy.lib.format numpy.lib.npyio
         torch.from_file torch._C.PyTorchFileReader torch._C.PyTorchFileWriter torch.utils.tensorboard torch.onnx
         h5py pyarrow safetensors""",
@@ -43,8 +42,7 @@ RULED: dict[Rule, str] = {
     rules.REFLECTION: """
         builtins builtins.globals builtins.__builtins__ builtins.__loader__ builtins.__spec__ __main__ sys gc inspect
         traceback tracemalloc dis ast symtable site sysconfig operator.attrgetter operator.methodcaller
-        types.FrameType types.TracebackType torch.utils._python_dispatch
-        torch.autograd.graph""",
+        types.FrameType types.TracebackType torch.utils._python_dispatch torch.autograd.graph""",
     rules.PATCH: "torch.overrides unittest mock",
     rules.SERIALISATION: """
         pickle marshal shelve dill cloudpickle joblib copyreg torch.load torch.save torch.serialization torch.package
@@ -65,7 +63,8 @@ RULED: dict[Rule, str] = {
     rules.ENVIRONMENT_READ: "os.environ os.getenv",
     rules.SETTING: """
         torch.set_default_dtype torch.set_default_device torch.set_default_tensor_type
-        torch.use_deterministic_algorithms torch.set_deterministic_debug_mode torch.set_num_threads""",
+        torch.use_deterministic_algorithms torch.set_deterministic_debug_mode torch.set_num_threads
+        logging.basicConfig""",
     rules.SEED: """
         torch.manual_seed torch.seed torch.set_rng_state torch.cuda.manual_seed torch.cuda.manual_seed_all
         torch.cuda.seed torch.cuda.set_rng_state torch.random random numpy.random secrets""",
@@ -81,6 +80,7 @@ HARMLESS = """
     os.path.splitext os.getpid os.cpu_count os.sep os.linesep os.name
     sys.version sys.version_info sys.maxsize sys.float_info sys.platform sys.byteorder sys.stdout sys.stderr
     inspect.signature inspect.Parameter inspect.Signature inspect.isfunction inspect.isclass inspect.getfullargspec
+    traceback.print_exc traceback.format_exc
     torch.distributed.get_rank torch.distributed.get_world_size torch.distributed.is_initialized
     torch.distributed.is_available torch.distributed.get_backend torch.distributed.tensor torch.signal torch.code
     torch.autograd.graph.saved_tensors_hooks torch.autograd.graph.save_on_cpu
@@ -95,15 +95,18 @@ ENVIRONMENT = "os.environ"
 
 REFLECTING_ATTRIBUTES = _words(
     """__globals__ __builtins__ __subclasses__ __bases__ __base__ __mro__ __code__ __closure__ __loader__ __spec__
-    __import__ __self__ f_back f_globals f_locals f_builtins f_code tb_frame tb_next
-    gi_frame cr_frame ag_frame gi_code next_functions"""
+    __import__ __self__"""
 )
 """Attributes that are refused of any object."""
 
 NAMESPACE_ATTRIBUTES = frozenset({"__dict__", "__getattribute__", "__getattr__"})
 """Attributes that are refused of modules and of the script's own classes: they reach every name in them."""
 
-TELLING_METHODS: dict[str, Rule] = {
+TELLING_ATTRIBUTES: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("f_back", "f_globals", "f_locals", "f_builtins", "f_code", "tb_frame", "tb_next"), rules.REFLECTION
+    ),
+    **dict.fromkeys(("gi_frame", "gi_code", "cr_frame", "ag_frame", "next_functions"), rules.REFLECTION),
     **dict.fromkeys(("tofile", "from_file", "read_text", "read_bytes", "write_text", "write_bytes"), rules.FILE),
     **dict.fromkeys(
         ("fromfile", "memmap", "open_memmap", "genfromtxt", "loadtxt", "savetxt", "DataSource"), rules.FILE
@@ -112,7 +115,7 @@ TELLING_METHODS: dict[str, Rule] = {
     **dict.fromkeys(("__reduce__", "__reduce_ex__"), rules.SERIALISATION),
     "load_library": rules.NATIVE,
 }
-"""Methods that tell what they do on any object but self."""
+"""Attributes that tell what they are by their name, of any object but self."""
 
 PICKLING_METHODS = frozenset({"__reduce__", "__reduce_ex__"})
 """Methods that a class defines to run code of its own when an object is loaded."""

@@ -112,6 +112,8 @@ HONEST = {
                 self.layer_idx = type(self).layers_made
                 self.input, self.time, self.open = nn.Linear(config.n_embd, config.n_embd), nn.Identity(), settings.open
                 self.activation = getattr(F, "silu")
+                self.f_code, self.f_back = nn.Identity(), nn.Identity()
+                self.memmap = self.f_code(self.f_back)
                 for name in ("q", "k", "v"):
                     setattr(self, f"{name}_proj", nn.Linear(config.n_embd, config.n_embd, bias=config.bias))
                 self.q_proj.register_forward_hook(lambda module, args, out: out)

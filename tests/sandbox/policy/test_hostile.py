@@ -76,6 +76,10 @@ HOSTILE = [
     ("file", "forward", "(lambda read=open: read('val.bin'))()"),
     ("process", "head", "import random\nrandom._os.system('ls')"),
     ("dynamic code", "forward", "torch.utils.benchmark.Timer('x').timeit(1)"),
+    ("reflection", "forward", "(i for i in x).gi_frame"),
+    ("reflection", "forward", "try:\n    x()\nexcept TypeError as e:\n    e.__traceback__.tb_frame.f_back.f_locals"),
+    ("reflection", "forward", "self.error.__traceback__.tb_frame"),
+    ("process", "head", "m = time if F else os\nm.kill(1, 9)"),
     ("reflection", "forward", "x.grad_fn.next_functions[0][0].variable"),
     # the environment
     ("environment", "head", "import os\nos.environ['CUDA_VISIBLE_DEVICES'] = '7'"),
