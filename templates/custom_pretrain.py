@@ -28,7 +28,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     def forward(self, x):
-        return Fused.layer_norm(x, self.weight, self.bias)
+        return getattr(self, "fused", Fused.layer_norm)(x, self.weight, self.bias)
 
 # ── Attention: the only part of a block that mixes positions ───────────────────────────────────────────
 class CausalSelfAttention(nn.Module):
@@ -251,9 +251,7 @@ def load_settings(path):
 
 
 class Fused:
-    """Element-wise work of the frozen parts, of which torch.compile makes few kernels.
-
-    A training on CUDA compiles these functions; elsewhere they run as they are written."""
+    """Element-wise work of the frozen parts as functions, of which a training on CUDA compiles few kernels each."""
     cross_entropy = F.cross_entropy
 
     def layer_norm(x, weight, bias):
@@ -293,13 +291,6 @@ class Workers:
         dist.all_reduce(total)
         return total.tolist()
 
-    def gather(self, value):
-        """What each worker has, as a list with one entry a worker."""
-        values = [value] * self.count
-        if self.count > 1:
-            dist.all_gather_object(values, value)
-        return values
-
 
 class Training:
     """One run from its first step, or from its checkpoint, to its last."""
@@ -308,13 +299,11 @@ class Training:
         self.settings, self.workers = settings, Workers(settings)
         self.device = self.workers.device
         torch.set_float32_matmul_precision("high")
-        if self.device.type == "cuda":
-            torch._dynamo.config.suppress_errors = True  # where nothing can be compiled, the code runs as it is written
-            for name in ("cross_entropy", "layer_norm"):
-                setattr(Fused, name, torch.compile(getattr(Fused, name), dynamic=False))
         self.windows = TokenWindows(settings.train_files, settings.block_size, settings.seed)
         self.dev_windows = TokenWindows(settings.dev_files, settings.block_size, 0)
         self.model = build_model(settings).to(self.device)
+        if self.device.type == "cuda":
+            self.fuse()
         self.network = self.workers.share(self.model, lambda model: self.loss(model, self.windows, 0))
         decay, betas = settings.weight_decay, (settings.beta1, settings.beta2)
         self.optimizer = self.model.configure_optimizers(decay, settings.learning_rate, betas, self.device.type)
@@ -329,11 +318,22 @@ class Training:
                 file.writelines(self.lines)  # a resumed run begins with those that its checkpoint kept
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
 
+    def fuse(self):
+        """Compile the loss and the norms around attention and MLP; a norm inside attention may be used in any way."""
+        torch._dynamo.config.suppress_errors = True  # where nothing can be compiled, the code runs as it is written
+        Fused.cross_entropy = torch.compile(F.cross_entropy, dynamic=False)
+        norm = torch.compile(Fused.layer_norm, dynamic=False)
+        for name, module in self.model.named_modules():
+            if isinstance(module, LayerNorm) and ".attn." not in name:
+                module.fused = norm
+
     def save(self):
         """Write the checkpoint, whole or not at all: weights and optimizer once, the random state of every worker."""
         mine = {"cpu": torch.get_rng_state(), "loss_sum": float(self.loss_sum), "loss_count": self.loss_count}
         mine["cuda"] = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
-        workers = self.workers.gather(mine)
+        workers = [mine] * self.workers.count
+        if self.workers.count > 1:
+            dist.all_gather_object(workers, mine)
         if self.workers.rank == 0:
             weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
             progress = {"step": self.step, "seconds": self.seconds, "workers": workers, "lines": self.lines}

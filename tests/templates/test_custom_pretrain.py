@@ -284,3 +284,31 @@ def test_overrides_come_on_top_of_the_run_config(script: ModuleType, new_run: Ne
     source.write_text(TEMPLATE.read_text().replace("CONFIG_OVERRIDES = {}", "CONFIG_OVERRIDES = {'min_lr': 0.5}"))
     settings = load_script(source).load_settings(str(new_run() / "run.json"))
     assert (settings.min_lr, settings.learning_rate) == (0.5, 1e-2)
+
+
+def test_compiling_reaches_the_frozen_parts_alone(
+    script: ModuleType, new_run: New, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Norms around attention and MLP are compiled, one inside attention is not, and the run stays the run."""
+
+    class WithNorm(script.CausalSelfAttention):  # type: ignore[misc, name-defined]
+        def __init__(self, config: Any):
+            super().__init__(config)
+            self.norm = script.LayerNorm(config.n_embd, False)
+
+    compile_really = torch.compile
+    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)  # and back again
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compile_really(function, backend="aot_eager"))
+    monkeypatch.setattr(script.Fused, "cross_entropy", script.Fused.cross_entropy)
+    with monkeypatch.context() as patch:
+        patch.setattr(script, "CausalSelfAttention", WithNorm)
+        training = script.Training(script.load_settings(str(new_run() / "run.json")))
+        training.fuse()
+        compiled = {name for name, module in training.model.named_modules() if hasattr(module, "fused")}
+        assert compiled == {"blocks.0.ln_1", "blocks.0.ln_2", "ln_f"}
+    folder = new_run()
+    training = script.Training(script.load_settings(str(folder / "run.json")))
+    training.fuse()
+    training.run()
+    for ours, theirs in zip(metrics(folder), metrics(reference), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
