@@ -30,11 +30,6 @@ def runs_dir() -> Path:
     return Path(os.environ.get("LINBENCH_RUNS") or "runs").resolve()
 
 
-def parameter_counts(digest: str) -> Path:
-    """Where the parameters of a task's baselines at one size are kept, once they are counted."""
-    return runs_dir() / ".baselines" / f"{digest}.json"
-
-
 @dataclass(frozen=True, slots=True)
 class SessionFolder:
     """`runs/<session>/`: owns every path of a session."""

@@ -49,7 +49,7 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
             folder = RunFolder(Path(name))
             write_atomically(folder.source, state.document.text)
             with exclusive(folder.lock) as lock:
-                rules, room = rules_of(state, conditions), room_of(conditions)
+                rules, room = rules_of(state), room_of(conditions)
                 report = stages.run_preflight(folder, conditions.config, lock, rules, room, conditions.isolation)
             passed = _passed(report, folder, state)
         return structs.replace(passed, warnings=(*warnings, *passed.warnings))

@@ -4,6 +4,7 @@ They are counted on the meta device, which needs no memory. A model's size is gi
 GPT-2's is; what the task limits is everything, for a script could call anything a position.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from harness.preflight.found import CheckFailed, Found
-from harness.preflight.report import Rules
+from harness.script import define_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,37 @@ def size_of(script: ModuleType, settings: Any) -> Size:
         return _count(script.build_model(settings))
 
 
-def check_parameters(size: Size, rules: Rules) -> Found:
+def largest(baselines: Mapping[str, str], settings: Any) -> tuple[str, int] | None:
+    """The baseline with the most parameters at the profile's size, and how many.
+
+    One that does not build at these sizes is left out; None where none does.
+    """
+    sizes = {}
+    for name, source in baselines.items():
+        try:
+            sizes[name] = size_of(define_script(source, name), settings).all
+        except Exception:  # sizes that an operator set may not divide, which each refuses in its way
+            continue
+    return max(sizes.items(), key=lambda row: row[1], default=None)
+
+
+def check_parameters(size: Size, ceiling: float | None, baseline: tuple[str, int] | None) -> Found:
     """The number and the limit. Raises CheckFailed above it."""
-    figures = {"parameters": size.all, "limit": rules.parameters}
-    if rules.parameters is None:
-        return Found(f"{size.all:,} with learned positions", figures)
-    if size.all > rules.parameters:
+    if ceiling is None:
+        return Found(f"{size.all:,} with learned positions", {"parameters": size.all})
+    if baseline is None:
+        warning = "no baseline of the task can be built at these sizes, so that parameters are not limited"
+        return Found(f"{size.all:,} with learned positions", {"parameters": size.all}, (warning,))
+    name, most = baseline
+    limit, origin = int(ceiling * most), f"{ceiling:g} times the {most:,} of {name}"
+    figures = {"parameters": size.all, "limit": limit}
+    if size.all > limit:
         raise CheckFailed(
-            f"{size.all:,} parameters with learned positions; this task allows {rules.parameters:,} at this profile, "
-            f"{rules.parameters_from}. Narrow a projection or lower a rank",
+            f"{size.all:,} parameters with learned positions; this task allows {limit:,} at this profile, {origin}. "
+            "Narrow a projection or lower a rank",
             figures,
         )
-    return Found(f"{size.all:,} of at most {rules.parameters:,}, {rules.parameters_from}", figures)
+    return Found(f"{size.all:,} of at most {limit:,}, {origin}", figures)
 
 
 def _count(model: Any) -> Size:

@@ -4,9 +4,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import msgspec
 import torch
 
 from harness.preflight.builds import Step
@@ -14,7 +15,7 @@ from harness.preflight.causal import check_causality
 from harness.preflight.fits import check_fit
 from harness.preflight.found import Found
 from harness.preflight.gradients import check_gradients
-from harness.preflight.parameters import Size, check_parameters, size_of
+from harness.preflight.parameters import Size, check_parameters, largest, size_of
 from harness.preflight.report import Check, Request
 from harness.preflight.subject import Subject, load
 from harness.preflight.subquadratic import check_cost
@@ -31,9 +32,12 @@ class Preflight:
         self.current = ""
         self.size: Size | None = None
         """The model's parameters, once they are counted."""
+        self.baseline: tuple[str, int] | None = None
+        """The largest baseline's name and parameters."""
 
     def run_all(self) -> None:
         """Raise what the agent's code raises, or CheckFailed."""
+        self._count_baselines()
         subject = self._open()
         step = self._build(subject)
         with self._two_workers() as pair:
@@ -52,6 +56,12 @@ class Preflight:
         if subject.on_gpu:
             torch.cuda.empty_cache()
         self._add("fits", lambda: check_fit(subject, self.request.room))
+
+    def _count_baselines(self) -> None:
+        """Before any of the agent's code runs in this process: it has no say in what it is measured by."""
+        if self.request.rules.parameters is not None:
+            config = msgspec.json.decode(Path(self.request.run).read_bytes())
+            self.baseline = largest(self.request.rules.baselines, SimpleNamespace(**config))
 
     def _open(self) -> Subject:
         loaded: list[ModuleType] = []
@@ -80,7 +90,8 @@ class Preflight:
         self._add("builds", builds)
         size = self.size
         assert size is not None
-        self._add("parameters", lambda: check_parameters(size, self.request.rules))
+        ceiling = self.request.rules.parameters
+        self._add("parameters", lambda: check_parameters(size, ceiling, self.baseline))
         return steps[0]
 
     def _limits(self, subject: Subject) -> None:

@@ -4,8 +4,6 @@ from typing import Any
 
 import msgspec
 
-from harness.run_config import RunConfig
-
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a task asks of a model, beyond running."""
@@ -16,10 +14,10 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The largest power of the sequence length that time, operations and memory may grow with; None means off."""
     untouched: bool = False
     """Whether the script is the task's own: its cost is then measured and not refused, for it ranks nowhere."""
-    parameters: int | None = None
-    """The largest number of parameters, learned positions included; None means off."""
-    parameters_from: str = ""
-    """How that number came about: "1.05 times the 946,432 of retnet"."""
+    parameters: float | None = None
+    """The most parameters, learned positions included, as a multiple of the largest baseline's; None means off."""
+    baselines: dict[str, str] = {}
+    """The script with each baseline in its place, by the baseline's name."""
 
 
 ANY = Rules()
@@ -46,13 +44,6 @@ class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 ONE_PROCESS = Room()
 """A run in one process, without a limit."""
-
-
-class Baselines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Scripts to count the parameters of, by name, and the sizes to do it at."""
-
-    sources: dict[str, str]
-    config: RunConfig
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,22 +9,11 @@ from msgspec import structs
 from harness.preflight.report import Room
 from sandbox import rules
 from sandbox.conditions import conditions
-from sandbox.rules import baseline_sources, largest_baseline, room_of, rules_of
+from sandbox.events import Edit
+from sandbox.rules import baseline_sources, room_of, rules_of
 from sandbox.session import Session
 from sandbox.task_schema import Constraints
 from sandbox.tasks import LoadedTask, load_task
-
-SMALL = {"n_layer": "1", "n_embd": "16", "block_size": "32"}
-
-
-@pytest.fixture
-def task(runs: Path) -> LoadedTask:
-    """The linear-attention task with one baseline of plain torch."""
-    loaded = load_task("llm-pretrain-linear-attention")
-    (first, *_) = loaded.task.baselines
-    return structs.replace(
-        loaded, task=structs.replace(loaded.task, baselines=(structs.replace(first, file="attention/linear.py"),))
-    )
 
 
 @pytest.fixture
@@ -45,34 +34,23 @@ def open_on(runs: Path) -> Callable[[LoadedTask], Session]:
     return create
 
 
-def test_constraints_become_numbers(task: LoadedTask, open_on: Callable[[LoadedTask], Session]) -> None:
-    """The ceilings are those of task.yaml, the parameters 1.05 times the baseline's; the template is untouched."""
-    state, settled = open_on(task).read(), conditions(task.task, "smoke", 42, SMALL)
-    found = rules_of(state, settled)
-    whole = 256 * 16 + 32 * 16 + 12 * 16 * 16 + 3 * 16
-    assert (found.causal, found.exponent, found.untouched) == (True, 1.4, True)
-    assert found.parameters == int(1.05 * whole)
-    assert found.parameters_from == f"1.05 times the {whole:,} of retnet"
+def test_constraints_are_handed_over(open_on: Callable[[LoadedTask], Session]) -> None:
+    """The ceilings are those of task.yaml; an edit, and no comment, makes the script another one."""
+    session = open_on(load_task("llm-pretrain-linear-attention"))
+    found = rules_of(session.read())
+    assert (found.causal, found.exponent, found.parameters, found.untouched) == (True, 1.4, 1.05, True)
+    assert list(found.baselines) == ["retnet", "deltanet", "gla"]
+    contents = session.read().document.contents
+    for old, new, untouched in (("class Block", "# of two\nclass Block", True), ("+ self.mlp(", "- self.mlp(", False)):
+        with session.transact() as transaction:
+            transaction.append(Edit("Replaced.", tuple(content.replace(old, new) for content in contents), True))
+        assert rules_of(session.read()).untouched is untouched
 
 
-def test_counts_are_kept(task: LoadedTask, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
-    """The second time no process is started; other sizes are counted anew, and a torn file is made again."""
-    config = conditions(task.task, "smoke", 42, SMALL).config
-    first = largest_baseline(task, config)
-    (kept,) = (runs / ".baselines").glob("*.json")
-    kept.write_bytes(b'{"retnet"')
-    assert largest_baseline(task, config) == first
-    monkeypatch.setattr(rules, "_count", lambda question, device: {"anew": 1})
-    assert largest_baseline(task, config) == first
-    assert largest_baseline(task, structs.replace(config, n_embd=32)) == ("anew", 1)
-
-
-def test_a_task_without_ceilings_asks_for_causality_alone(
-    toy_task: LoadedTask, new_session: Callable[..., Session]
-) -> None:
-    """None of the numbers is set, and nothing is counted."""
-    found = rules_of(new_session().read(), conditions(toy_task.task, "smoke", 42, {}))
-    assert (found.causal, found.exponent, found.parameters) == (True, None, None)
+def test_a_task_without_ceilings_asks_for_causality_alone(new_session: Callable[..., Session]) -> None:
+    """None of the numbers is set, and no baseline is handed over."""
+    found = rules_of(new_session().read())
+    assert (found.causal, found.exponent, found.parameters, found.baselines) == (True, None, None, {})
 
 
 @pytest.mark.parametrize(("ceiling", "exponent"), [(1.2, 1.2), (None, rules.SUBQUADRATIC)])
@@ -82,16 +60,17 @@ def test_subquadratic_has_a_ceiling_of_its_own(
     """A task that only asks for less than the square gets a ceiling that the square cannot pass."""
     constraints = Constraints(subquadratic=True, exponent_ceiling=ceiling)
     asked = structs.replace(toy_task, task=structs.replace(toy_task.task, constraints=constraints))
-    assert rules_of(open_on(asked).read(), conditions(asked.task, "smoke", 42, {})).exponent == exponent
+    assert rules_of(open_on(asked).read()).exponent == exponent
 
 
-def test_every_baseline_stands_in_its_region() -> None:
-    """The shipped tasks' baselines make whole scripts, each with its own class in the template."""
+def test_every_baseline_stands_in_its_region(toy_task: LoadedTask) -> None:
+    """The shipped tasks' baselines make whole scripts; a task without baselines is measured by its template."""
     for task_id, word in (("llm-pretrain-linear-attention", "fla"), ("llm-pretrain-embedding", "TokenEmbedding")):
         loaded = load_task(task_id)
         sources = baseline_sources(loaded)
         assert list(sources) == [baseline.name for baseline in loaded.task.baselines]
         assert all(word in source and source != loaded.template for source in sources.values())
+    assert baseline_sources(toy_task) == {"the untouched script": toy_task.template}
 
 
 def test_a_run_has_the_room_of_its_profile(toy_task: LoadedTask) -> None:

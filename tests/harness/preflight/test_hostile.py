@@ -144,11 +144,13 @@ HOSTILE: dict[str, tuple[str, tuple[tuple[str, str], ...], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_script_is_caught_by_the_check_for_it(preflight: Make, name: str) -> None:
+def test_a_hostile_script_is_caught_by_the_check_for_it(
+    preflight: Make, script_text: Callable[..., str], name: str
+) -> None:
     """The named check fails, and its message says what was seen."""
     check, changes, message = HOSTILE[name]
-    limit = 45_000  # the linear mechanism has 36,000
-    checks = preflight("linear", *changes, rules=Rules(causal=True, exponent=1.4, parameters=limit))
+    rules = Rules(causal=True, exponent=1.4, parameters=1.25, baselines={"linear": script_text("linear")})
+    checks = preflight("linear", *changes, rules=rules)
     with pytest.raises(CheckFailed, match=message):
         checks.run_all()
     assert checks.current == check

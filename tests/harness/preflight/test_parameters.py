@@ -5,10 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.preflight.baselines import count
 from harness.preflight.found import CheckFailed
-from harness.preflight.parameters import Size, check_parameters, size_of
-from harness.preflight.report import Baselines, Rules
+from harness.preflight.parameters import Size, check_parameters, largest, size_of
 from harness.preflight.subject import Subject
 from harness.profiles import load_profile, resolve
 
@@ -34,21 +32,23 @@ def test_a_model_that_computes_with_values_while_it_builds_is_counted_too(
 
 
 def test_the_limit_is_named_with_where_it_comes_from() -> None:
-    """At the limit is within it; above it the refusal says both numbers."""
-    rules = Rules(parameters=100, parameters_from="1.05 times the 95 of retnet")
-    assert check_parameters(Size(100, 90), rules).detail == "100 of at most 100, 1.05 times the 95 of retnet"
-    with pytest.raises(CheckFailed, match=r"101 parameters .* allows 100 at this profile, 1.05 times the 95 of retnet"):
-        check_parameters(Size(101, 90), rules)
-    assert check_parameters(Size(10**9, 1), Rules()).figures["limit"] is None
+    """At the limit is within it; above it the refusal says both numbers; without one there is only the number."""
+    found = check_parameters(Size(105, 90), 1.05, ("retnet", 100))
+    assert found.detail == "105 of at most 105, 1.05 times the 100 of retnet"
+    with pytest.raises(CheckFailed, match=r"106 parameters .* allows 105 at .*, 1.05 times the 100 of retnet"):
+        check_parameters(Size(106, 90), 1.05, ("retnet", 100))
+    assert check_parameters(Size(10**9, 1), None, None).warnings == ()
+    assert "no baseline of the task can be built" in check_parameters(Size(10**9, 1), 1.05, None).warnings[0]
 
 
-def test_baselines_that_do_not_build_are_left_out(script_text: Callable[..., str]) -> None:
-    """Sizes that do not suit one baseline leave the others; where none builds, that is an error."""
+def test_the_largest_baseline_that_builds_counts(script_text: Callable[..., str]) -> None:
+    """Sizes that do not suit one baseline leave the others; where none builds, there is none."""
     broken = script_text(None, (PROJECTION, "raise ValueError('odd')"))
-    asked = Baselines({"softmax": script_text(None), "broken": broken}, CONFIG)
-    assert count(asked) == {"softmax": SMOKE + 128 * 128}
-    with pytest.raises(ValueError, match="broken: odd"):
-        count(Baselines({"broken": broken}, CONFIG))
+    narrow = script_text(None, ("4 * config.n_embd, bias", "config.n_embd, bias"), ("nn.Linear(4 * ", "nn.Linear("))
+    settings = SimpleNamespace(**_settings())
+    sources = {"narrow": narrow, "softmax": script_text(None), "broken": broken}
+    assert largest(sources, settings) == ("softmax", SMOKE + 128 * 128)
+    assert largest({"broken": broken}, settings) is None
 
 
 def _settings() -> dict[str, object]:
