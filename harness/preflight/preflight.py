@@ -38,21 +38,17 @@ class Preflight:
     def run_all(self) -> None:
         """Raise what the agent's code raises, or CheckFailed."""
         self._count_baselines()
-        subject = self._open()
+        rules, subject = self.request.rules, self._open()
         step = self._build(subject)
         with self._two_workers() as pair:
-            for name, check in (
-                ("forward", step.forward),
-                ("backward", step.backward),
-                ("optimizer step", step.optimize),
-                ("reloads", step.reload),
-                ("scores", step.score),
-            ):
-                self._add(name, check)
-            self._limits(subject)
+            self._learn(step)
+            del step
+            if rules.causal:
+                self._add("causal", lambda: _causal(subject))
             if pair is not None:
                 self._add("workers", pair.check)
-        del step
+        if (ceiling := rules.exponent) is not None:
+            self._add("subquadratic", lambda: check_cost(subject, ceiling, rules.untouched))
         if subject.on_gpu:
             torch.cuda.empty_cache()
         self._add("fits", lambda: check_fit(subject, self.request.room))
@@ -94,13 +90,12 @@ class Preflight:
         self._add("parameters", lambda: check_parameters(size, ceiling, self.baseline))
         return steps[0]
 
-    def _limits(self, subject: Subject) -> None:
-        rules = self.request.rules
-        if rules.causal:
-            self._add("causal", lambda: _causal(subject))
-        if rules.exponent is not None:
-            ceiling = rules.exponent
-            self._add("subquadratic", lambda: check_cost(subject, ceiling, rules.untouched))
+    def _learn(self, step: Step) -> None:
+        self._add("forward", step.forward)
+        self._add("backward", step.backward)
+        self._add("optimizer step", step.optimize)
+        self._add("reloads", step.reload)
+        self._add("scores", step.score)
 
     def _add(self, name: str, check: Callable[[], Found]) -> None:
         self.current = name

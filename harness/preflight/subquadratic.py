@@ -16,7 +16,7 @@ from torch import nn
 from harness.precision import autocast
 from harness.preflight.found import CheckFailed, Found
 from harness.preflight.operations import OperationCounter
-from harness.preflight.subject import Subject
+from harness.preflight.subject import VOCABULARY, Subject
 
 CPU_LENGTHS = (512, 1024, 2048, 4096, 8192)
 GPU_LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768)
@@ -42,7 +42,8 @@ class Cost:
     """Of one forward pass over one window, kept for the backward pass; the time is that of both."""
 
     tokens: int
-    operations: int
+    operations: int | None
+    """None where it cannot be counted."""
     bytes: int
     seconds: float | None = None
     """On a GPU; a CPU's cores may be busy with other work."""
@@ -111,7 +112,7 @@ def measure(subject: Subject, lengths: Sequence[int]) -> list[Cost]:
     """
     try:
         blocks = _blocks(subject, subject.settings.block_size)
-        _cost_of(subject, blocks, lengths[-FITTED])
+        _cost_of(subject, blocks, lengths[1], timed=False)
         return _measure(subject, lengths, lambda tokens: blocks)
     except torch.OutOfMemoryError:
         raise
@@ -142,15 +143,17 @@ def dense_share(subject: Subject) -> float:
     A product of every query with every key and of its weight with every value is 4 C operations a pair.
     """
     short, long = 1024, 2048
-    counts = [_cost_of(subject, _blocks(subject, tokens), tokens, timed=False).operations for tokens in (short, long)]
-    a_token = (counts[1] / long - counts[0] / short) / (long - short)
+    few, many = (_cost_of(subject, _blocks(subject, tokens), tokens, timed=False) for tokens in (short, long))
+    if few.operations is None or many.operations is None:
+        return 0.0
+    a_token = (many.operations / long - few.operations / short) / (long - short)
     return a_token / (4 * subject.small.n_embd * subject.small.n_layer)
 
 
 def _blocks(subject: Subject, block_size: int) -> nn.Module:
     """The blocks of a model, one after another, without the MLPs that the script itself defines."""
     torch.manual_seed(0)
-    model = subject.build(subject.sized(block_size=block_size)).train()
+    model = subject.build(subject.sized(block_size=block_size, vocab_size=VOCABULARY)).train()
     for module in model.blocks.modules():
         for name, child in list(module.named_children()):
             if type(child) is getattr(subject.script, "MLP", None):
@@ -162,15 +165,28 @@ def _cost_of(subject: Subject, blocks: nn.Module, tokens: int, *, timed: bool = 
     settings = subject.small
     stream = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32  # as the script's own under autocast
     x_BTC = torch.randn(1, tokens, settings.n_embd, device=settings.device, dtype=stream)
-    counter = OperationCounter()
-    with counter, autocast(settings.device, settings.dtype):
-        y_BTC = blocks(x_BTC)
-        peak = counter.peak
-    del y_BTC
+    operations, peak = _counted(subject, blocks, x_BTC)
     if not (subject.on_gpu and timed):
-        return Cost(tokens, counter.operations, peak)
+        return Cost(tokens, operations, peak)
     seconds, allocated = _on_gpu(subject, blocks, x_BTC.requires_grad_())
-    return Cost(tokens, counter.operations, allocated, seconds)
+    return Cost(tokens, operations, allocated, seconds)
+
+
+def _counted(subject: Subject, blocks: nn.Module, x_BTC: torch.Tensor) -> tuple[int | None, int]:
+    """Operations and the peak of bytes of a forward pass."""
+    counter = OperationCounter()
+    try:
+        with counter, autocast(subject.small.device, subject.small.dtype):
+            y_BTC = blocks(x_BTC)
+            peak = counter.peak
+        del y_BTC
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:
+        if not subject.on_gpu:
+            raise
+        return None, 0  # compiled code need not run under a counter; the time then tells, or it fails there again
+    return counter.operations, peak
 
 
 def _on_gpu(subject: Subject, blocks: nn.Module, x_BTC: torch.Tensor) -> tuple[float, int]:

@@ -23,7 +23,7 @@ from harness.precision import autocast
 from harness.preflight.causal import BATCH
 from harness.preflight.found import CheckFailed, Found
 from harness.preflight.report import Request
-from harness.preflight.subject import Subject, load
+from harness.preflight.subject import VOCABULARY, Subject, load
 
 COUNT = 2
 LAYERS = 2
@@ -84,7 +84,7 @@ def cause(logs: list[str], codes: list[int]) -> str:
 
 def take_part(subject: Subject, rank: int) -> float:
     """Two steps as one of two workers: the largest difference between their gradients."""
-    settings = subject.sized(block_size=subject.small.block_size, n_layer=min(subject.settings.n_layer, LAYERS))
+    settings = subject.sized(block_size=subject.small.block_size, n_layer=LAYERS, vocab_size=VOCABULARY)
     model = subject.build(settings)
     network = _share(subject, model, settings, rank)
     difference = 0.0
