@@ -30,7 +30,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     data_sha256: str
     """Of the data set that it was trained and scored on."""
     conditions_sha256: str
-    """Of the script around the regions, the override keys, and the run config without its seed."""
+    """Of the script around the regions, the override keys, the rules, and the run config without its seed."""
     source_sha256: str
     """Of the tested script."""
     by_seed: dict[str, dict[str, float]] = {}
@@ -80,7 +80,8 @@ def conditions_sha256(loaded: LoadedTask, config: dict[str, Any]) -> str:
     """Hash of all that two rows must share: a folder with a task's id but another script does not join its ranking."""
     regions = [(region.first, region.last, region.kind) for region in loaded.task.regions]
     run = {key: value for key, value in config.items() if key != "seed"}
-    conditions = (loaded.template, regions, loaded.task.overrides, run)
+    rules = (loaded.task.constraints, loaded.task.policy)
+    conditions = (loaded.template, regions, loaded.task.overrides, rules, run)
     return hashlib.sha256(msgspec.json.encode(conditions, order="sorted")).hexdigest()
 
 

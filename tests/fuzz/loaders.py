@@ -96,7 +96,7 @@ class Ledger:
 
     def __init__(self, where: Path):
         task = load_task("llm-pretrain-linear-attention")
-        usual = {"agent": "fuzz", "mode": "agent", "kind": "agent", "profile": "smoke", "tests": None, "seed": 42}
+        usual = {"agent": "fuzz", "mode": "agent", "kind": "agent", "profile": "smoke", "tests": None, "seeds": (42,)}
         self.session = Session.create(task, **usual, runs=where / "runs")  # type: ignore[arg-type]
         self.path = self.session.folder.ledger
         self.whole = self.path.read_bytes()
