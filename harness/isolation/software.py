@@ -36,8 +36,8 @@ def software() -> list[Path]:
 
 
 def _holds_packages(path: str) -> bool:
-    """Whether an entry of sys.path was installed; a checkout or a working folder was not."""
-    return os.path.isabs(path) and Path(path).name in ("site-packages", "dist-packages", "site")
+    """Whether an entry of sys.path was installed into; a checkout or a working folder was not."""
+    return os.path.isabs(path) and any(Path(path).glob("*.dist-info"))
 
 
 def outermost(paths: Iterator[Path]) -> list[Path]:
