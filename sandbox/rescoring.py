@@ -102,6 +102,9 @@ def _at_checkpoint(session: Session, test: TestState, seed: int, again: str, sta
         raise cannot_write(folder.root, error) from error
     except IrregularFile as strange:
         raise RunFailed(f"{folder.root} was changed: {strange}.", run=f"linbench runs {test.number}") from strange
+    if isinstance(answer, ScoringReport) and answer.invalid is not None:
+        message = f"the figures of test {test.number} prove nothing ({answer.invalid}): {answer.error}."
+        raise RunFailed(message, run=f"linbench runs {test.number}")
     if answer.error is not None:
         raise RunFailed(f"the checkpoint cannot be used: {answer.error}", run=f"linbench runs {test.number}")
     return answer

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from harness.scoring.logits import NotScorable
+from harness.scoring.loss import Losses
 from harness.scoring.report import Audit
 
 SHARE = 0.1
@@ -104,7 +105,7 @@ class Fingerprints:
     sampled: torch.Tensor | None = None
     """The few tokens."""
 
-    def of(self, logits_BTV: torch.Tensor, nats_BT: torch.Tensor, norms_BT: torch.Tensor) -> torch.Tensor:
+    def of(self, logits_BTV: torch.Tensor, losses: Losses) -> torch.Tensor:
         """(B, T, 2 + SAMPLED), float32, on the CPU. Raises NotScorable when the number of logits changes."""
         width = logits_BTV.shape[2]
         if self.sampled is None:
@@ -112,7 +113,7 @@ class Fingerprints:
             self.sampled = torch.from_numpy(self.dice.integers(width, size=SAMPLED)).to(logits_BTV.device)
         if width != self.width:
             raise NotScorable("logits_misshapen", f"there are {self.width} logits a position at first, later {width}")
-        own = torch.stack([nats_BT, norms_BT], dim=2)
+        own = torch.stack([losses.nats_BT, losses.norms_BT], dim=2)
         return torch.cat([own, logits_BTV[..., self.sampled].float()], dim=2).cpu()
 
 

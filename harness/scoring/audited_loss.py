@@ -50,8 +50,8 @@ class FirstAnswers:
         length = logits_BTV.shape[1]
         rows = [row for row, window in enumerate(windows.tolist()) if (window, length) in self.wanted]
         if rows:
-            found = self.fingerprints.of(logits_BTV[rows], losses.nats_BT[rows], losses.norms_BT[rows])
-            self.known |= {(int(windows[row]), length): found[place] for place, row in enumerate(rows)}
+            found_BTK = self.fingerprints.of(logits_BTV, losses)
+            self.known |= {(int(windows[row]), length): found_BTK[row].clone() for row in rows}
 
     @property
     def scale(self) -> float:
@@ -82,7 +82,7 @@ def second_pass(model: Any, windows: Windows, first: FirstAnswers) -> Comparison
         inputs = changed_inputs(tokens_WT, asks)
         targets = np.stack([tokens_WT[ask.window, 1 : length + 1] for ask in asks])  # of the window as it was
         for numbers, logits_BTV, losses in losses_of(model, inputs, targets, *windows.settings):
-            found_BTK = first.fingerprints.of(logits_BTV, losses.nats_BT, losses.norms_BT)
+            found_BTK = first.fingerprints.of(logits_BTV, losses)
             for number, found_TK in zip(numbers, found_BTK, strict=True):
                 ask = asks[number]
                 probed = ask.start < length

@@ -179,15 +179,13 @@ def test_what_the_model_prints_and_writes_is_no_part_of_the_score(
     scored: Score, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Figures that it prints go to the log, files that it writes nowhere; its sandbox has no validation text."""
-    told = "print('val_loss', 0.01, sorted(os.listdir('.')), [key for key in os.environ if 'LINBENCH' in key])"
-    found = scored(f"{told}\n        open('scores.json', 'w').write('{{}}')")
+    told = "print('val_loss', 0.01, [key for key in os.environ if 'LINBENCH' in key])"
+    writes = f"{told}\n        try: open('scores.json', 'w').write('{{}}')\n        except OSError: pass"
+    found = scored(writes)
     assert found.report.metrics["val_loss"] > 1
     assert found.files == ["ckpt.pt", "run.json", "source.py"]
     seen = {line for line in capfd.readouterr().out.splitlines() if line.startswith("val_loss")}
-    assert seen == {
-        "val_loss 0.01 ['run.json', 'source.py'] ['LINBENCH_DEVICE']",
-        "val_loss 0.01 ['run.json', 'scores.json', 'source.py'] ['LINBENCH_DEVICE']",
-    }
+    assert seen == {"val_loss 0.01 ['LINBENCH_DEVICE']"}
     reads = "import pydoc_data.topics"
     assert "pydoc_data" in str(scored(reads).report.error)
 
