@@ -14,12 +14,16 @@ import msgspec
 from harness.bench.comparison import Request
 from harness.bench.loops import settings_of, spliced
 from harness.child import prepare_child
-from harness.preflight.builds import Builds
+from harness.preflight.preflight import Preflight
+from harness.preflight.report import Request as Check
+from harness.preflight.report import Rules
 from harness.run_config import RunConfig
 from harness.script import load_script
 
 LAYERS = 2
 STEPS = 2
+RULES = Rules(exponent=2.0, untouched=True)
+"""Every check runs, and none refuses a known mechanism for its cost."""
 
 
 def small(config: RunConfig) -> RunConfig:
@@ -38,7 +42,10 @@ def main() -> None:
             source.write_text(spliced(request, mechanism), encoding="utf-8")
             settings = settings_of(small(request.config), Path(folder))
             run.write_bytes(msgspec.json.encode(vars(settings)))
-            Builds(source, run).run_all() if sys.argv[2] == "preflight" else train(source, settings)
+            if sys.argv[2] == "preflight":
+                Preflight(Check(str(source), str(run), "", RULES)).run_all()
+            else:
+                train(source, settings)
 
 
 def train(source: Path, settings: SimpleNamespace) -> None:

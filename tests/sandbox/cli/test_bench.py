@@ -1,6 +1,5 @@
 """`linbench bench` and `linbench warm`."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.launch import child_environment
 from harness.machine import gpu_names
 from sandbox.bench_report import request_for
 from sandbox.conditions import conditions
@@ -66,7 +66,7 @@ def test_warming_runs_every_mechanism_twice(runs: Path, tmp_path: Path) -> None:
     assert said == ["compiling mha", "tuning mha: training", "tuning mha: preflight"]
     request = tmp_path / "odd.json"
     request.write_bytes(msgspec.json.encode(request_for(["mha"], conditions(task, "smoke", 0, odd).config)))
-    seconds, error = warm_child(request, "training", dict(os.environ))
+    seconds, error = warm_child(request, "training", child_environment("cpu"))
     assert seconds > 0
     assert error is not None
     assert error.startswith("AssertionError")
