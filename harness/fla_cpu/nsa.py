@@ -48,10 +48,7 @@ def native_sparse_attention(
         total = total * _gate(g_slc)
     total = total + compressed * _gate(g_cmp)
     if window_size > 0:
-        position = torch.arange(q.shape[1], device=q.device)
-        behind_TT = position[:, None] - position[None, :]
-        near_TT = (behind_TT >= 0) & (behind_TT < window_size)
-        sliding = _attend(q_BHTK, k_BHTK, v_BHTV, near_TT, scale)
+        sliding = _slide(q_BHTK, k_BHTK, v_BHTV, window_size, scale)
         total = total + (sliding if g_swa is None else sliding * _gate(g_swa))
     return total.transpose(1, 2).to(q.dtype)
 
@@ -64,6 +61,20 @@ def _gate(g_BTH: Tensor) -> Tensor:
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
     """Return softmax attention over the True entries of `mask`, key heads shared by groups of query heads."""
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
+
+
+def _slide(q: Tensor, k: Tensor, v: Tensor, window: int, scale: float) -> Tensor:
+    """Return softmax attention over the last `window` positions, by blocks of as many: each with the block before."""
+    length, groups = q.shape[2], q.shape[1] // k.shape[1]
+    q, k, v = (functional.pad(x, (0, 0, 0, -length % window)).unflatten(2, (-1, window)) for x in (q, k, v))
+    k, v = (torch.cat((functional.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x), 3) for x in (k, v))
+    k_BHNUK, v_BHNUV = (x.repeat_interleave(groups, 1) for x in (k, v))
+    key_U = torch.arange(2 * window, device=q.device)
+    behind_WU = torch.arange(window, device=q.device)[:, None] + window - key_U
+    exists_N1U = torch.arange(q.shape[2], device=q.device)[:, None, None] * window + key_U >= window
+    seen_NWU = (behind_WU >= 0) & (behind_WU < window) & exists_N1U
+    y_BHNWV = functional.scaled_dot_product_attention(q, k_BHNUK, v_BHNUV, attn_mask=seen_NWU, scale=scale)
+    return y_BHNWV.flatten(2, 3)[:, :, :length]
 
 
 def _attend_blocks(

@@ -40,7 +40,7 @@ class Pair:
         self.folder = folder
         question = folder / "request.json"
         question.write_bytes(msgspec.json.encode(request))
-        device = os.environ.get("LINBENCH_DEVICE", "cpu")
+        device = msgspec.json.decode(Path(request.run).read_bytes())["device"]
         environment = {**os.environ, **child_environment(device), PARENT: str(os.getpid()), "GLOO_SOCKET_IFNAME": "lo"}
         self.processes = []
         for rank in range(COUNT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -164,10 +165,12 @@ def test_rwkv7_pieces(assert_same: Callable[..., None]) -> None:
     assert_same(gate_output_correction, gate_output_correction_ref, inputs)
 
 
-@pytest.mark.parametrize("length", [37, 100, 128])
-@pytest.mark.parametrize("counts", [1, 4, 8])
+@pytest.mark.parametrize(("length", "counts"), [*product((37, 100, 128), (1, 4, 8)), (300, 4)])
 def test_native_sparse_attention(length: int, counts: int, assert_same: Callable[..., None]) -> None:
-    """Compressed and selected attention over few, some and all blocks equals FLA's naive form."""
+    """Compressed and selected attention over few, some and all blocks equals FLA's naive form.
+
+    A long window's blocks are gathered, a short one's are masked.
+    """
     from fla.ops.nsa.naive import naive_nsa
     from fla.ops.nsa.parallel import parallel_nsa
 
