@@ -259,6 +259,15 @@ class Fused:
         y, device = F.layer_norm(x, weight.shape, weight, bias, 1e-5), x.device.type
         return y.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else y
 
+    def compile(model):
+        """Compile the loss and the norms around attention and MLP; a norm inside attention may be used in any way."""
+        torch._dynamo.config.suppress_errors = True  # where nothing can be compiled, the code runs as it is written
+        Fused.cross_entropy = torch.compile(F.cross_entropy, dynamic=False)
+        norm = torch.compile(Fused.layer_norm, dynamic=False)
+        for name, module in model.named_modules():
+            if isinstance(module, LayerNorm) and ".attn." not in name:
+                module.fused = norm
+
 
 class Workers:
     """The processes that share a run: this one alone, or under torchrun one a GPU (gloo carries CPU runs)."""
@@ -303,7 +312,7 @@ class Training:
         self.dev_windows = TokenWindows(settings.dev_files, settings.block_size, 0)
         self.model = build_model(settings).to(self.device)
         if self.device.type == "cuda":
-            self.fuse()
+            Fused.compile(self.model)
         self.network = self.workers.share(self.model, lambda model: self.loss(model, self.windows, 0))
         decay, betas = settings.weight_decay, (settings.beta1, settings.beta2)
         self.optimizer = self.model.configure_optimizers(decay, settings.learning_rate, betas, self.device.type)
@@ -317,15 +326,6 @@ class Training:
             with open(settings.metrics_file, "w", encoding="utf-8") as file:
                 file.writelines(self.lines)  # a resumed run begins with those that its checkpoint kept
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
-
-    def fuse(self):
-        """Compile the loss and the norms around attention and MLP; a norm inside attention may be used in any way."""
-        torch._dynamo.config.suppress_errors = True  # where nothing can be compiled, the code runs as it is written
-        Fused.cross_entropy = torch.compile(F.cross_entropy, dynamic=False)
-        norm = torch.compile(Fused.layer_norm, dynamic=False)
-        for name, module in self.model.named_modules():
-            if isinstance(module, LayerNorm) and ".attn." not in name:
-                module.fused = norm
 
     def save(self):
         """Write the checkpoint, whole or not at all: weights and optimizer once, the random state of every worker."""

@@ -44,8 +44,9 @@ class Measured:
 def check_fit(subject: Subject, room: Room) -> Found:
     """Predicted memory and hours. Raises CheckFailed when the run cannot fit or outlives the profile's time."""
     settings = subject.settings
-    _fuse(subject)
+    torch.set_float32_matmul_precision("high")
     model = subject.build(settings).train()
+    _compile(subject, model)
     optimizer = _optimizer(model, settings)
     measured = _measure(subject, model, optimizer, room)
     hours = predicted_hours(measured, settings, room.workers)
@@ -131,15 +132,11 @@ def _steps(
     return Measured(size, min(seconds[1:]), optimizer_seconds, peak)
 
 
-def _fuse(subject: Subject) -> None:
+def _compile(subject: Subject, model: Any) -> None:
     """Do what a training does before its first step: frozen element-wise work is compiled on a GPU."""
-    torch.set_float32_matmul_precision("high")
     fused = getattr(subject.script, "Fused", None)
-    if not subject.on_gpu or fused is None:
-        return
-    torch._dynamo.config.suppress_errors = True  # as in the script: what cannot be compiled runs as it is written
-    for name in ("cross_entropy", "layer_norm"):
-        setattr(fused, name, torch.compile(getattr(fused, name), dynamic=False))
+    if subject.on_gpu and fused is not None:
+        fused.compile(model)
 
 
 def _optimizer(model: Any, settings: Any) -> torch.optim.Optimizer:

@@ -303,12 +303,12 @@ def test_compiling_reaches_the_frozen_parts_alone(
     with monkeypatch.context() as patch:
         patch.setattr(script, "CausalSelfAttention", WithNorm)
         training = script.Training(script.load_settings(str(new_run() / "run.json")))
-        training.fuse()
+        script.Fused.compile(training.model)
         compiled = {name for name, module in training.model.named_modules() if hasattr(module, "fused")}
         assert compiled == {"blocks.0.ln_1", "blocks.0.ln_2", "ln_f"}
     folder = new_run()
     training = script.Training(script.load_settings(str(folder / "run.json")))
-    training.fuse()
+    script.Fused.compile(training.model)
     training.run()
     for ours, theirs in zip(metrics(folder), metrics(reference), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
