@@ -84,9 +84,11 @@ def wait_until_idle(session: Session) -> None:
         time.sleep(0.05)
 
 
-def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(linbench: Linbench, spawn: Spawn, runs: Path) -> None:
+def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(
+    linbench: Linbench, spawn: Spawn, runs: Path, lawless: Path
+) -> None:
     """Killed while its second seed trains, it resumes there; one test is spent, and each seed alone scores the same."""
-    linbench("start", "--seeds", "42,43", "--tests", "1")
+    linbench("start", lawless, "--seeds", "42,43", "--tests", "1")
     session = find(None, runs)
     linbench("edit", "--old", LINE, "--new", "x = self.mlp(self.ln_2(x)) + x")
     process = spawn("second-seed", "test", *SETTINGS, program=KILLED)
@@ -113,7 +115,7 @@ def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(linbench: Linbench
     assert row["spread"]["val_loss"]["largest"] == max(losses.values())
     assert f" ±{row['spread']['val_loss']['deviation']:.4f}" in linbench("runs", "1").out
 
-    linbench("start", "--seed", "43", "--tests", "1")
+    linbench("start", lawless, "--seed", "43", "--tests", "1")
     linbench("edit", "--old", LINE, "--new", "x = self.mlp(self.ln_2(x)) + x")
     alone = linbench("test", *SETTINGS, "--json").json
     assert alone["metrics"]["val_loss"] == losses["43"]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import launch, stages
-from sandbox import reserved_test
+from sandbox import reserved_test, seed_run
 from sandbox.cli import main
 from sandbox.progress import TrainingProgress
 
@@ -78,20 +78,20 @@ def arm(moment: str) -> None:
         case "check" | "scoring":
             launch.subprocess.Popen = die_in_child({"check": "harness.preflight", "scoring": "harness.scoring"}[moment])
         case "reserved":
-            reserved_test.ReservedTest._write_folder = die
+            seed_run.SeedRun._write_folder = die
         case "training":
             TrainingProgress.take = die_at_step
         case "trained":
             stages.run_scoring = die
         case "second-seed":
-            real_begin = reserved_test.ReservedTest._begin
+            real_init = seed_run.SeedRun.__init__
 
-            def begin(test: Any, seed: int, report: Any) -> None:
-                if seed != test.test.seed:
+            def init(run: seed_run.SeedRun, *arguments: Any) -> None:
+                real_init(run, *arguments)
+                if run.seed != run.test.seed:
                     TrainingProgress.take = die_at_step
-                real_begin(test, seed, report)
 
-            reserved_test.ReservedTest._begin = begin
+            seed_run.SeedRun.__init__ = init
         case "result":
             reserved_test.Commit = die
         case _:
