@@ -4,6 +4,7 @@ What is named here is all there is: homes, other sessions, prepared data and thi
 """
 
 import os
+import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ SETTINGS = (
     *("localtime", "timezone", "nccl.conf", "ssl/openssl.cnf"),
 )
 """Of /etc: what the loader, the compilers and NCCL read."""
+
+TOOLS = ("cc", "gcc", "g++", "clang", "ld", "as", "nvcc", "ptxas")
+"""With which Triton and Inductor compile; some machines keep them outside the system's folders."""
 
 GPU_DEVICES = ("nvidia*", "dxg", "dri", "kfd", "infiniband")
 """Names in /dev."""
@@ -30,9 +34,18 @@ def software() -> list[Path]:
         *(Path("/etc") / name for name in SETTINGS),
         *(Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, package),
         *(Path(path) for path in sys.path if _holds_packages(path)),
+        *_toolchains(),
         *(Path(path).resolve() for paths in libraries for path in paths if path),
     ]
     return outermost(path for path in found if path.exists() and path != Path("/"))
+
+
+def _toolchains() -> set[Path]:
+    """The folders above bin/ of the compilers that a child would find; a folder that is a home is not taken whole."""
+    names = [*TOOLS, *filter(None, (os.environ.get("CC"), os.environ.get("CXX")))]
+    found = [Path(tool) for tool in map(shutil.which, names) if tool is not None]
+    places = {path for tool in found for path in (tool.parent, tool.resolve().parent)}
+    return {path.parent if path.name == "bin" and path.parent != Path.home() else path for path in places}
 
 
 def _holds_packages(path: str) -> bool:
