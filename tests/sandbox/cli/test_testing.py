@@ -62,6 +62,24 @@ def test_a_failing_check_spends_nothing_and_shows_the_line(linbench: Linbench) -
     assert linbench("status", "--json").json["budget"]["left"] == 3
 
 
+def test_softmax_is_measured_as_the_template_and_refused_as_an_edit(linbench: Linbench) -> None:
+    """The untouched script passes with its exponent beside it; the same attention as an edit fails, by that number."""
+    linbench("start")
+    free = linbench("check", "--json")
+    assert free.code == 0, free.out
+    checks = {check["name"]: check for check in free.json["checks"]}
+    assert {"parameters", "causal", "subquadratic", "fits"} <= set(checks)
+    assert "is a reference, and ranks nowhere" in checks["subquadratic"]["detail"]
+    assert checks["subquadratic"]["figures"]["exponents"]["operations"] > 1.8
+    assert "1.05 times the" in checks["parameters"]["detail"]
+    linbench("edit", "--region", "attention", "--from", "mha")
+    reply = linbench("check")
+    assert reply.code == 5
+    assert "check failed at 'subquadratic': operations T^1.9" in reply.out.replace("T^1.8", "T^1.9")
+    assert "this task allows T^1.4 at most" in reply.out
+    assert "\nhint: linbench edit --range 33-" in reply.out
+
+
 def test_a_spent_budget_exits_4_and_names_what_can_be_submitted(linbench: Linbench, record_test: RecordTest) -> None:
     """Without a test left, `test` says so at once, and `status` no longer proposes it."""
     linbench("start", "--tests", "2")
