@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness.bench.comparison import Answer, LossRow, Request, Speed, SpeedRow
-from harness.estimates import utilisation
+from harness.bench.comparison import PLAIN_MICRO_BATCH, Answer, LossRow, Request, Speed, SpeedRow
+from harness.estimates import tokens_per_step, utilisation
 from harness.kernel_cache import shared_cache, variables
 from harness.launch import child_environment, python_module
 from harness.machine import gpu_names
@@ -43,9 +43,9 @@ def throughput_report(keys: Sequence[str], asked: Conditions, steps: int | None)
     shown = tuple(_speed_row(row, asked.config, gpus) for row in rows)
     where = gpus[0] if gpus else "CPU"
     note = (
-        f"{where}, {asked.config.dtype}, {asked.config.gradient_accumulation_steps} micro-batches a step of "
-        f"{asked.config.micro_batch_size} x {asked.config.block_size} tokens; medians of rounds in turn, the largest "
-        "deviation behind ±."
+        f"{where}, {asked.config.dtype}; micro-batches of {asked.config.micro_batch_size} windows (the plain loop's: at "
+        f"most {PLAIN_MICRO_BATCH}) of {asked.config.block_size} tokens, {tokens_per_step(asked.config):,} tokens a "
+        "step. Medians of rounds in turn, the largest deviation behind ±."
     )
     heading = Heading(f"The template's loop and a plain one at {asked.profile.name}")
     data = {"profile": asked.profile.name, "device": where, "rows": [_facts(row, asked.config, gpus) for row in rows]}

@@ -7,6 +7,9 @@ import msgspec
 
 from harness.run_config import RunConfig
 
+PLAIN_MICRO_BATCH = 32
+"""Windows in a micro-batch of the plain loop at most: those of the published setting."""
+
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `python -m harness.bench.throughput REQUEST` reads, as JSON."""

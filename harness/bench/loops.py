@@ -11,15 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.bench.comparison import Request
+from harness.bench.comparison import PLAIN_MICRO_BATCH, Request
 from harness.bench.reference import ReferenceLoop
 from harness.parameters import splice
 from harness.run_config import RunConfig
 
 RANDOM_BATCHES = 64
 """Micro-batches of random tokens, where a config names no data."""
-PLAIN_MICRO_BATCH = 32
-"""Windows in a micro-batch of the reference at most: those of the published setting."""
 WARM_UP = 2
 """Optimizer steps in which kernels are compiled and chosen."""
 
