@@ -43,8 +43,8 @@ def throughput_report(keys: Sequence[str], asked: Conditions, steps: int | None)
     shown = tuple(_speed_row(row, asked.config, gpus) for row in rows)
     where = gpus[0] if gpus else "CPU"
     note = (
-        f"{where}, {asked.config.dtype}; micro-batches of {asked.config.micro_batch_size} windows (the plain loop's: at "
-        f"most {PLAIN_MICRO_BATCH}) of {asked.config.block_size} tokens, {tokens_per_step(asked.config):,} tokens a "
+        f"{where}, {asked.config.dtype}; micro-batches of {asked.config.micro_batch_size} windows (the plain loop's: "
+        f"at most {PLAIN_MICRO_BATCH}) of {asked.config.block_size} tokens, {tokens_per_step(asked.config):,} tokens a "
         "step. Medians of rounds in turn, the largest deviation behind ±."
     )
     heading = Heading(f"The template's loop and a plain one at {asked.profile.name}")
