@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench fuzz picture clean
+.PHONY: demo test check selftest bench fuzz picture clean
 
 # one real session, by the commands that an agent would type
 demo: $(INSTALLED)
@@ -24,6 +24,10 @@ check: $(INSTALLED)
 TORCH_FREE := harness/isolation harness/run_sandbox.py harness/launch.py harness/stages.py harness/faults.py harness/metrics.py harness/machine.py \
 	harness/profiles harness/estimates.py harness/watch.py harness/worker_output.py harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
 	harness/kernel_cache.py harness/bench/comparison.py harness/preflight/report.py harness/scoring/report.py harness/data
+
+# hostile edits against this machine's walls; `make test` leaves variations of some of them out
+selftest: $(INSTALLED)
+	$(BIN)/linbench selftest
 
 bench: $(INSTALLED)
 	$(BIN)/python -m harness.bench.startup

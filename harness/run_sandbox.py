@@ -99,6 +99,9 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():  # the agent's code could put anything in its place, and links lead out
+        path.unlink(missing_ok=True)
+        return
     for folder, names, _ in os.walk(path):
         for name in names:
             inner = os.path.join(folder, name)

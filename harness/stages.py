@@ -18,6 +18,7 @@ from harness.data.training import TrainingData
 from harness.faults import Fault, classify
 from harness.files import write_atomically
 from harness.isolation import Confinement, confine
+from harness.isolation.confinement import wall_seconds
 from harness.launch import Exit, python_module, run_child
 from harness.preflight import report as preflight_report
 from harness.profiles import Profile
@@ -87,7 +88,7 @@ def run_preflight(
             folder,
             config.device,
             lock,
-            PREFLIGHT_SECONDS,
+            wall_seconds(PREFLIGHT_SECONDS),
             kernel_caches(folder),
             confinement,
         )
@@ -191,7 +192,7 @@ def run_scoring(
     with private_folder() as private:
         report = private / "report.json"
         request = scoring_report.Request(
-            model=_model(folder, config, lock, isolation, private),
+            model=_model(folder, config, isolation, private),
             report=str(report),
             data=profile.data,
             metrics=profile.metrics,
@@ -202,9 +203,7 @@ def run_scoring(
     return msgspec.structs.replace(answer, seconds=ended.seconds)
 
 
-def _model(
-    folder: RunFolder, config: RunConfig, lock: int, isolation: str | None, private: Path
-) -> scoring_report.Model:
+def _model(folder: RunFolder, config: RunConfig, isolation: str | None, private: Path) -> scoring_report.Model:
     return scoring_report.Model(
         confinement=model_sandbox(folder, config, isolation, private),
         kernels=str(folder.kernels),
@@ -212,8 +211,7 @@ def _model(
         run=str(folder.run.absolute()),
         checkpoint=str(folder.checkpoint),
         config=config,
-        lock=lock,
-        answer_seconds=ANSWER_SECONDS,
+        answer_seconds=wall_seconds(ANSWER_SECONDS),
         seconds=SCORING_SECONDS,
     )
 
@@ -238,7 +236,7 @@ def run_sampling(
     with private_folder() as private:
         report = private / "report.json"
         request = scoring_report.SampleRequest(
-            model=_model(folder, config, lock, isolation, private),
+            model=_model(folder, config, isolation, private),
             report=str(report),
             data=profile.data,
             prompt=prompt,

@@ -10,6 +10,7 @@ from harness.data.errors import DataError
 from harness.data.training import TrainingData, training_data
 from harness.files import IrregularFile, read_regular
 from harness.isolation import NoIsolation, choose
+from harness.isolation.confinement import allowed as operators_limits
 from harness.machine import default_device, gpu_names
 from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
 from harness.run_config import RunConfig, config_sha256
@@ -116,7 +117,14 @@ def place(profile: Profile, config: RunConfig, asked: Placement | None) -> Place
 
 
 def isolate(asked: str | None) -> str:
-    """The isolation for runs on this machine. Raises UsageError where none works and the operator did not say none."""
+    """The isolation for runs on this machine.
+
+    Raises UsageError where none works and the operator did not say none, and for limits that cannot be meant.
+    """
+    try:
+        operators_limits()
+    except ValueError as error:
+        raise UsageError(f"{error}.", run="linbench test --help") from error
     try:
         return choose(asked)
     except NoIsolation as error:

@@ -92,7 +92,7 @@ def run_test(session: Session, conditions: Conditions) -> TestState:
         _refuse_unlawful(state, _reservation(state, conditions))  # before the check takes its time
     data = open_data(conditions)
     report = check(session, state, conditions)
-    with _reserved(session, state, conditions) as (number, lock):
+    with begin_test(session, state, conditions) as (number, lock):
         return ReservedTest(session, number, conditions, data, lock).to_the_end(report)
 
 
@@ -170,7 +170,7 @@ def _refuse_unlawful(state: SessionState, events: list[Event]) -> None:
 
 
 @contextmanager
-def _reserved(session: Session, state: SessionState, conditions: Conditions) -> Iterator[tuple[int, int]]:
+def begin_test(session: Session, state: SessionState, conditions: Conditions) -> Iterator[tuple[int, int]]:
     """Spend one test on the script that was checked, and hold its folder: gives its number and the lock."""
     with ExitStack() as held:
         with session.transact() as transaction, _holding_interrupted(session, transaction.state, conditions):

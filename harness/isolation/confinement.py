@@ -15,6 +15,11 @@ DISK_SLACK_BYTES = 4 * 2**30
 """For compiled kernels, logs and temporary files, beside the checkpoints."""
 
 
+VARIABLE = "LINBENCH_LIMITS"
+"""In which the operator may allow less: names of Limits, and `seconds` of wall time that any one wait for the agent's
+code may take, as NAME=NUMBER, with commas between."""
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a sandboxed process and all that it starts may use; wall time is the launcher's."""
 
@@ -36,11 +41,30 @@ def limits(checkpoint_bytes: int = 0, checkpoints: int = 1) -> Limits:
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     largest = 2 * checkpoint_bytes
-    return Limits(
+    usual = Limits(
         memory_bytes=int(memory * MEMORY_SHARE),
         disk_bytes=largest * (checkpoints + 2) + DISK_SLACK_BYTES,
         file_bytes=largest + DISK_SLACK_BYTES,
     )
+    lower = {name: most for name, most in allowed().items() if name != "seconds" and most < getattr(usual, name)}
+    return msgspec.structs.replace(usual, **lower)
+
+
+def wall_seconds(usual: float) -> float:
+    """How long to wait for the agent's code, where the operator allows less than is usual."""
+    return min(usual, allowed().get("seconds", usual))
+
+
+def allowed() -> dict[str, int]:
+    """What the operator's variable says. Raises ValueError for what it cannot say."""
+    names = [*Limits.__struct_fields__, "seconds"]
+    found: dict[str, int] = {}
+    for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
+        name, _, number = part.partition("=")
+        if name not in names or not number.isdecimal() or int(number) < 1:
+            raise ValueError(f"{VARIABLE} says {part!r}, but must say NAME=NUMBER. Names: {', '.join(names)}")
+        found[name] = int(number)
+    return found
 
 
 class Confinement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -136,18 +136,26 @@ def _changes(model: Any, settings: Any, dtype: str, T: int) -> Iterator[tuple[fl
         )
     first_BT, first_BTV = before_BT[:BATCH], logits_BTV[:BATCH]
     if batch != BATCH:
+        for start in sorted({1, T // 2} & set(range(1, T))):  # a leak may need more sequences than the rest reads
+            later_BT = torch.cat([before_BT[:, :start], after_BT[:, start:]], dim=1)
+            moved_BTV = _logits(model, settings, dtype, later_BT) - logits_BTV
+            yield _moved(moved_BTV, start, scale)
         first_BTV = _logits(model, settings, dtype, first_BT)
     for pair in _pairs(starts(T)):
         rows = [torch.cat([first_BT[row, :start], after_BT[row, start:]]) for row, start in enumerate(pair)]
         moved_BTV = _logits(model, settings, dtype, torch.stack(rows)) - first_BTV
         for row, start in enumerate(pair):
-            change, position = _largest(moved_BTV[row : row + 1, :start])
-            yield (
-                change,
-                scale,
-                f"changing the tokens from position {start} on changes the logits at position {position} by "
-                f"{change:.3g}; no position may see a later one",
-            )
+            yield _moved(moved_BTV[row : row + 1], start, scale)
+
+
+def _moved(change_BTV: torch.Tensor, start: int, scale: float) -> tuple[float, float, str]:
+    change, position = _largest(change_BTV[:, :start])
+    return (
+        change,
+        scale,
+        f"changing the tokens from position {start} on changes the logits at position {position} by {change:.3g}; no "
+        "position may see a later one",
+    )
 
 
 def _pairs(positions: list[int]) -> list[tuple[int, int]]:

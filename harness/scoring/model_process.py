@@ -21,7 +21,7 @@ from harness.isolation.usage import UsageWatch, children, disk_bytes
 from harness.kernel_cache import UNFINISHED, variables
 from harness.launch import PARENT, Exit, child_environment, python_module, returncode
 from harness.run_config import RunConfig
-from harness.scoring import shared_memory
+from harness.scoring import shared_memory, withheld
 from harness.scoring.logits import NotScorable
 from harness.scoring.messages import Answer, Channel, Chunk, Failed, Misshapen, Ready
 from harness.scoring.report import Model
@@ -63,8 +63,6 @@ class ModelFiles:
     """The sandbox; each process gets a new folder below the temporary one for its own."""
     kernels: Path
     """Compiled kernels, of which each process gets a copy."""
-    lock: int | None = None
-    """The descriptor of the run's lock, which every process of a run holds."""
 
     @property
     def tokens_per_batch(self) -> int:
@@ -83,14 +81,13 @@ def model_files(model: Model) -> ModelFiles:
         deadline=time.monotonic() + model.seconds,
         confinement=model.confinement,
         kernels=Path(model.kernels),
-        lock=model.lock,
     )
 
 
 def start_server(
     command: Sequence[str], descriptors: Sequence[int], confinement: Confinement
 ) -> "subprocess.Popen[bytes]":
-    """Start the model's process in its sandbox. What it prints goes to the evaluator's log."""
+    """Start the model's process in its sandbox. Nobody hears what it prints: it could be what it is asked about."""
     confined = confine(command, confinement)
     caches = variables(Path(confined.environment["TMPDIR"], KERNELS))
     own_death = {} if confinement.kind == "bubblewrap" else {PARENT: str(os.getpid())}  # as in harness.launch
@@ -99,6 +96,8 @@ def start_server(
         cwd=confinement.folder,
         env={**child_environment(confinement.device), **own_death, **caches, **confined.environment},
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=descriptors,
     )
@@ -124,8 +123,9 @@ class ModelProcess:
             descriptors = [checkpoint.fileno(), theirs.fileno(), memory]
             numbers = map(str, (*descriptors, tokens, slot_bytes))
             command = python_module("harness.scoring.server", str(files.source), str(files.run), *numbers)
-            inherited = descriptors if files.lock is None else [*descriptors, files.lock]
-            self.process = start_server(command, inherited, confinement)
+            self.process = start_server(command, descriptors, confinement)
+        self.asked = False
+        """Whether it knows something that it must not tell."""
         self.living.add(self.process.pid)
         self.usage = UsageWatch(self.process.pid, confinement)
         theirs.close()
@@ -143,6 +143,7 @@ class ModelProcess:
 
     def send(self, message: msgspec.Struct) -> None:
         """Send a message. Raises ModelFailure where nobody listens."""
+        self.asked = True
         try:
             self.channel.send(message)
         except OSError:
@@ -162,16 +163,22 @@ class ModelProcess:
             raise ModelFailure("timeout", f"it had not answered after {seconds:.0f} seconds") from None
         except (EOFError, OSError):
             raise self._hung_up() from None
-        except msgspec.MsgspecError as error:
-            raise ModelFailure("error", f"its process broke the protocol: {error}") from None
+        except msgspec.MsgspecError:
+            raise ModelFailure("error", "its process broke the protocol") from None
         if isinstance(message, kind):
             return message
         if isinstance(message, Misshapen):
-            raise NotScorable("logits_misshapen", message.what)
+            raise NotScorable("logits_misshapen", withheld.shape(message.what))
         if isinstance(message, Failed):
             memory = "out of memory" in message.error.lower() or "OutOfMemoryError" in message.error
-            raise ModelFailure("out_of_memory" if memory else "error", message.error, message.traceback)
+            raise ModelFailure("out_of_memory" if memory else "error", *self._repeatable(message))
         raise ModelFailure("error", f"its process broke the protocol by a {type(message).__name__}")
+
+    def _repeatable(self, failed: Failed) -> tuple[str, str]:
+        """An error and its traceback, as far as they can be repeated."""
+        if not self.asked:
+            return failed.error, failed.traceback
+        return withheld.error(failed.error), withheld.traceback(failed.traceback, self.files.source)
 
     def _hung_up(self) -> ModelFailure:
         """What to say of a process that is gone, or has closed its end and stays."""

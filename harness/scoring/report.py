@@ -21,8 +21,6 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The sandbox of its processes; each gets a new folder below the temporary one for its own."""
     kernels: str
     """The folder of compiled kernels, of which each process gets a copy: what it writes there, no other one reads."""
-    lock: int | None = None
-    """The descriptor of the run's lock, for the model's process to inherit."""
     answer_seconds: float
     """Wall time that its start or one answer may take."""
     seconds: float

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from sandbox.cli import bench, data, editing, history, library, results, tasks, testing
+from sandbox.cli import bench, data, editing, history, library, results, selftest, tasks, testing
 from sandbox.errors import LinbenchError, MachineFault, Stopped, UsageError, nearest
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tasks, library, data, bench, editing, history, testing, results):
+for module in (tasks, library, data, bench, editing, history, testing, results, selftest):
     module.register(app)
 
 _COLLECT_AFTER = 100_000

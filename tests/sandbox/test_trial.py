@@ -20,7 +20,7 @@ from sandbox.errors import UsageError
 from sandbox.events import Reserve
 from sandbox.paths import tasks_dir, templates_dir
 from sandbox.session import Session
-from sandbox.trial import _reserved
+from sandbox.trial import begin_test
 
 Linbench = Callable[..., Any]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -268,7 +268,7 @@ def test_a_script_that_changes_during_the_check_is_not_tested(linbench: Linbench
     state = session.read()
     settled = conditions(state.task.task, "smoke", 42, {})
     linbench("edit", "--range", "246-248", "--content", "    CONFIG_OVERRIDES = {}\n")
-    with pytest.raises(UsageError, match="from revision 0 to 1"), _reserved(session, state, settled):
+    with pytest.raises(UsageError, match="from revision 0 to 1"), begin_test(session, state, settled):
         pass
     assert events_of(session) == ["start", "edit"]
 

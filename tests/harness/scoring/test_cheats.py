@@ -178,16 +178,18 @@ def test_a_model_that_hangs_is_not_waited_for(scored: Score) -> None:
 def test_what_the_model_prints_and_writes_is_no_part_of_the_score(
     scored: Score, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Figures that it prints go to the log, files that it writes nowhere; its sandbox has no validation text."""
-    told = "print('val_loss', 0.01, [key for key in os.environ if 'LINBENCH' in key])"
-    writes = f"{told}\n        try: open('scores.json', 'w').write('{{}}')\n        except OSError: pass"
-    found = scored(writes)
+    """What it prints goes nowhere, for it could print what it is asked about, and so do the files that it writes."""
+    told = """
+        print('val_loss', 0.01)
+        assert [key for key in os.environ if 'LINBENCH' in key] == ['LINBENCH_DEVICE']
+        try: open('scores.json', 'w').write('{}')
+        except OSError: pass"""
+    found = scored(told.strip())
     assert found.report.metrics["val_loss"] > 1
     assert found.files == ["ckpt.pt", "run.json", "source.py"]
-    seen = {line for line in capfd.readouterr().out.splitlines() if line.startswith("val_loss")}
-    assert seen == {"val_loss 0.01 ['LINBENCH_DEVICE']"}
+    assert "val_loss" not in "".join(capfd.readouterr())
     reads = "import pydoc_data.topics"
-    assert "pydoc_data" in str(scored(reads).report.error)
+    assert str(scored(reads).report.error).startswith("ModuleNotFoundError")
 
 
 def test_only_a_plain_file_is_a_checkpoint(scored: Score, tmp_path: Path) -> None:
