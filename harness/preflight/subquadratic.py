@@ -36,6 +36,9 @@ DENSE = 0.4
 
 REPEATS = 3
 
+SHORTEST_WINDOW = 512
+"""Half of a shorter one is but a few chunks, whose own pairs would count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -140,9 +143,17 @@ def _measure(subject: Subject, lengths: Sequence[int], blocks_for: Callable[[int
 def dense_share(subject: Subject) -> float:
     """The share of all pairs of positions that meet in blocks that are built for windows twice as long as others.
 
-    A product of every query with every key and of its weight with every value is 4 C operations a pair.
+    A product of every query with every key and of its weight with every value is 4 C operations a pair. On a GPU the
+    windows of the training itself are looked at too: code may read all of these and less of any other.
     """
-    short, long = 1024, 2048
+    own = subject.settings.block_size
+    pairs = [(1024, 2048)]
+    if subject.on_gpu and own >= SHORTEST_WINDOW:
+        pairs.append((own // 2, own))
+    return max(_share_between(subject, short, long) for short, long in pairs)
+
+
+def _share_between(subject: Subject, short: int, long: int) -> float:
     few, many = (_cost_of(subject, _blocks(subject, tokens), tokens, timed=False) for tokens in (short, long))
     if few.operations is None or many.operations is None:
         return 0.0

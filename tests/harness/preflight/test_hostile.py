@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from harness.preflight.found import CheckFailed
 from harness.preflight.preflight import Preflight
@@ -15,14 +16,6 @@ INIT = "self.resid_dropout = nn.Dropout(config.dropout)\n\n    def forward(self,
 SHIFT = "before_BHNde = F.pad(state_BHNde[:, :, :-1], (0, 0, 0, 0, 1, 0))"
 MIX = "x = x + self.attn(self.ln_1(x))"
 LATER = "y_BTC.flip(1).cumsum(1).flip(1)"
-SOFTMAX = """
-def softmax(q, k, v):
-    weights = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~torch.ones(2 * (q.shape[-2],)).tril().bool(), -math.inf)
-    return weights.softmax(-1) @ v
-
-
-class CausalSelfAttention(nn.Module):
-    def __init__"""
 
 
 def leak(expression: str) -> tuple[str, str]:
@@ -35,14 +28,12 @@ def with_module(module: str, result: str) -> tuple[tuple[str, str], ...]:
     return (INIT, f"self.extra = {module}\n        {INIT}"), (RETURN, f"return {result}")
 
 
-CLASS = "class CausalSelfAttention(nn.Module):\n    def __init__"
-NAMED = '"""' + "Linear attention"
-ATTRIBUTES = "self.resid_dropout = nn.Dropout(config.dropout)\n\n    def forward"
 READ = "y_BHTd = self.read(F.elu(q_BHTd) + 1, F.elu(k_BHTd) + 1, v_BHTd)"
 DENSE = "F.scaled_dot_product_attention(q_BHTd, k_BHTd, v_BHTd, is_causal=True)"
-EAGER = "(q_BHTd @ k_BHTd.mT).masked_fill(~torch.ones(T, T, dtype=torch.bool).tril(), -math.inf).softmax(-1) @ v_BHTd"
-CIRCULAR = "torch.fft.irfft(torch.fft.rfft(y_BTC, dim=1) * torch.fft.rfft(x_BTC.exp(), dim=1), n=T, dim=1)"
-ONE_LAYER = "if (count := getattr(CausalSelfAttention, 'count', 0)) % 2: self.dense = True\n        "
+EAGER = "(q_BHTd @ k_BHTd.mT).where(x_BTC.new_ones(T, T).tril() > 0, -math.inf).softmax(-1) @ v_BHTd"
+CIRCULAR = (
+    "torch.fft.irfft(torch.fft.rfft(y_BTC.float(), dim=1) * torch.fft.rfft(x_BTC.float().exp(), dim=1), n=T, dim=1)"
+)
 
 HOSTILE: dict[str, tuple[str, tuple[tuple[str, str], ...], str]] = {
     "convolution padded on both sides": (
@@ -132,7 +123,7 @@ HOSTILE: dict[str, tuple[str, tuple[tuple[str, str], ...], str]] = {
     ),
     "mask of all pairs": (
         "subquadratic",
-        (leak("torch.ones(T, T).tril()[:, :1]"),),
+        (leak("x_BTC.new_ones(T, T).tril()[:, :1]"),),
         r"memory T\^1\.",
     ),
     "twice as wide": (
@@ -154,6 +145,32 @@ def test_a_hostile_script_is_caught_by_the_check_for_it(
     with pytest.raises(CheckFailed, match=message):
         checks.run_all()
     assert checks.current == check
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize(
+    "name", [name for name, (check, _, _) in HOSTILE.items() if check in ("causal", "subquadratic")]
+)
+def test_a_hostile_script_is_caught_in_bf16_on_a_gpu(preflight: Make, name: str) -> None:
+    """The same in the precision of a training: what bf16 may round away, float32 or the slopes decide."""
+    check, changes, _ = HOSTILE[name]
+    sizes = {"device": "cuda", "dtype": "bfloat16", "n_embd": "256", "n_head": "4"}
+    checks = preflight("linear", *changes, rules=Rules(causal=True, exponent=1.4), **sizes)
+    with pytest.raises((CheckFailed, torch.OutOfMemoryError)):
+        checks.run_all()
+    assert checks.current == check
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_softmax_at_the_length_of_the_training_alone_is_caught_on_a_gpu(preflight: Make) -> None:
+    """Code that knows the profile's length and is linear at every other one."""
+    only_here = (READ, f"y_BHTd = {DENSE} if T <= 1024 else v_BHTd")
+    sizes = {"device": "cuda", "dtype": "bfloat16", "block_size": "1024"}
+    checks = preflight("linear", only_here, rules=Rules(causal=True, exponent=1.4), **sizes)
+    with pytest.raises(CheckFailed, match="blocks that are built for longer windows"):
+        checks.run_all()
 
 
 def test_a_convolution_by_fourier_transform_is_no_cheat(preflight: Make) -> None:
