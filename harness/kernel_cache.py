@@ -14,10 +14,15 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness.files import is_regular
+from harness.isolation.usage import disk_bytes
 from harness.machine import gpu_names
 
 PACKAGES = ("torch", "triton", "flash-linear-attention")
 """Whose versions a compiled kernel depends on."""
+
+MOST_BYTES = 4 * 2**30
+"""That are copied; more is no cache of kernels."""
 
 GROUP = "__grp__*.json"
 """The files in which Triton notes the absolute paths of a kernel's other files."""
@@ -71,6 +76,30 @@ def copy_cache(source: Path, target: Path) -> None:
             part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def copy_for_one_process(source: Path, target: Path, seen_as: Path | None = None) -> None:
+    """Copy what a session's check compiled to a new folder, for a process that must leave nothing behind in it.
+
+    `seen_as` is where that process finds the folder, if elsewhere.
+    The agent's code may have written the source: links, pipes and more bytes than a cache has are not copied.
+    """
+    if not source.is_dir() or source.is_symlink() or disk_bytes([source]) > MOST_BYTES:
+        return
+    shutil.copytree(source, target, ignore=_not_plain, copy_function=shutil.copyfile)
+    for group in target.rglob(GROUP):
+        try:
+            _point_to(group, (seen_as or target) / group.parent.relative_to(target))
+        except (ValueError, KeyError, AttributeError, TypeError):  # it is none of Triton's
+            group.unlink()
+
+
+def _not_plain(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if UNFINISHED.fullmatch(name) or not _is_plain(Path(folder, name))}
+
+
+def _is_plain(path: Path) -> bool:
+    return is_regular(path) or (path.is_dir() and not path.is_symlink())
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def kernels(self) -> Path:
-        """Compiled kernels and their tuning, shared by the runs of a session: its own code compiled them."""
+        """Kernels that a session's checks compiled, and their tuning; each other process gets a copy of its own."""
         return (self.first or self.root).parent / ".kernels"
 
     @property

@@ -11,9 +11,12 @@ from pathlib import Path
 from harness.estimates import parameters
 from harness.isolation import Confinement, choose
 from harness.isolation.confinement import limits
-from harness.kernel_cache import seed, variables
+from harness.kernel_cache import copy_for_one_process, seed, variables
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
+
+KERNELS = "kernels"
+"""In a child's temporary folder."""
 
 CHECKPOINT_BYTES = 12
 """A parameter: its value and AdamW's two moments in fp32."""
@@ -26,13 +29,15 @@ def sandbox(
     isolation: str | None,
     *,
     readable: tuple[Path, ...] = (),
+    keeps_kernels: bool = False,
     checkpoints: int = 1,
     workers: bool = False,
     network: bool = False,
 ) -> Iterator[Confinement]:
     """A sandbox for as long as one child needs it; `isolation` None means the strongest that works here.
 
-    The run folder is writable in it, and `checkpoints` are kept there. Raises NoIsolation.
+    The run folder is writable in it, and `checkpoints` are kept there. Only a check, which knows no data, keeps what
+    it compiles; what a training compiled could carry weights into the next one. Raises NoIsolation.
     """
     kind = choose(isolation)
     root = folder.root.resolve()
@@ -41,12 +46,14 @@ def sandbox(
         if config.device == "cuda":
             seed(folder.kernels)
         folder.kernels.mkdir(exist_ok=True)
+        if not keeps_kernels:
+            copy_for_one_process(folder.kernels, temporary / KERNELS)
         yield Confinement(
             kind=kind,
             folder=root,
             temporary=temporary,
             readable=tuple(path.resolve() for path in readable),
-            writable=(folder.kernels.resolve(), root),
+            writable=(*((folder.kernels.resolve(),) if keeps_kernels else ()), root),
             frozen=tuple(path.resolve() for path in frozen),
             device=config.device,
             workers=workers,
@@ -56,17 +63,16 @@ def sandbox(
 
 
 def model_sandbox(folder: RunFolder, config: RunConfig, isolation: str | None, private: Path) -> Confinement:
-    """The sandbox of a model that is scored: it reads source, run config and kernels, and keeps nothing.
+    """The sandbox of a model that is scored: it reads source and run config, and keeps nothing.
 
     Whatever it could write would tell a later training, or another process that scores, of the validation text.
     Raises NoIsolation.
     """
-    kernels = [folder.kernels.resolve()] if folder.kernels.is_dir() else []  # Triton's notes name them by their paths
     return Confinement(
         kind=choose(isolation),
         folder=folder.root.absolute(),
         temporary=private,
-        readable=(folder.source.absolute(), folder.run.absolute(), *kernels),
+        readable=(folder.source.absolute(), folder.run.absolute()),
         device=config.device,
         limits=limits(),
     )
@@ -82,9 +88,9 @@ def private_folder() -> Iterator[Path]:
         _remove(path)
 
 
-def kernel_caches(folder: RunFolder) -> dict[str, str]:
-    """Where a child of this run keeps what it compiles, as environment variables."""
-    return variables(folder.kernels.resolve())
+def kernel_caches(folder: RunFolder, kept: bool = False) -> dict[str, str]:
+    """Where a child of this run compiles to, as environment variables: a folder that is kept, or its own."""
+    return variables(folder.kernels.resolve() if kept else folder.temporary.resolve() / KERNELS)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def run_preflight(
         write_atomically(folder.run, msgspec.json.encode(config).decode())
     paths = {"source": str(folder.source), "run": str(folder.run), "report": str(folder.preflight)}
     request = preflight_report.Request(**paths, rules=rules, room=room)
-    with sandbox(folder, config, isolation, workers=room.shared) as confinement:
+    with sandbox(folder, config, isolation, keeps_kernels=True, workers=room.shared) as confinement:
         ended = _run_module(
             preflight.__name__,
             request,
@@ -89,7 +89,7 @@ def run_preflight(
             config.device,
             lock,
             wall_seconds(PREFLIGHT_SECONDS),
-            kernel_caches(folder),
+            kernel_caches(folder, kept=True),
             confinement,
         )
     report = msgspec.json.decode(folder.preflight.read_bytes(), type=preflight_report.Report)

@@ -77,6 +77,7 @@ def writable(confinement: Confinement) -> Iterator[Path]:
     yield from (*confinement.writable, confinement.temporary, *(path for path in DEVICES if path.exists()))
     if confinement.device == "cuda":
         yield from gpu_devices()
+        yield Path(f"/proc/{os.getpid()}")  # CUDA names its threads there
     if confinement.workers:
         yield Path("/dev/shm")
 

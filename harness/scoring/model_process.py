@@ -1,7 +1,6 @@
 """The model's process as the evaluator holds it: started, spoken to with every wait bounded, ended."""
 
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -14,11 +13,11 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from harness.faults import Reason, classify
-from harness.files import is_regular, open_regular
+from harness.files import open_regular
 from harness.isolation import Confinement, confine
 from harness.isolation.ending import end
-from harness.isolation.usage import UsageWatch, children, disk_bytes
-from harness.kernel_cache import UNFINISHED, variables
+from harness.isolation.usage import UsageWatch, children
+from harness.kernel_cache import copy_for_one_process, variables
 from harness.launch import PARENT, Exit, child_environment, python_module, returncode
 from harness.run_config import RunConfig
 from harness.scoring import shared_memory, withheld
@@ -30,9 +29,6 @@ Kind = TypeVar("Kind", Ready, Answer, Chunk)
 
 KERNELS = "kernels"
 """Where in a process's temporary folder what it compiles is kept."""
-
-MOST_KERNEL_BYTES = 2**30
-"""That are copied; more is no cache of kernels."""
 
 ENDING_SECONDS = 10.0
 """That a process which has hung up is given to end."""
@@ -196,15 +192,6 @@ class ModelProcess:
 def _confinement_of_its_own(files: ModelFiles) -> Confinement:
     """The sandbox with a temporary folder that is empty but for the kernels that were compiled before."""
     own = Path(tempfile.mkdtemp(dir=files.confinement.temporary))
-    if files.kernels.is_dir() and disk_bytes([files.kernels]) <= MOST_KERNEL_BYTES:
-        shutil.copytree(files.kernels, own / KERNELS, ignore=_only_plain)
+    seen_as = Path("/tmp", KERNELS) if files.confinement.kind == "bubblewrap" else None
+    copy_for_one_process(files.kernels, own / KERNELS, seen_as)
     return msgspec.structs.replace(files.confinement, temporary=own)
-
-
-def _only_plain(folder: str, names: list[str]) -> list[str]:
-    """What is neither file nor folder, such as a pipe, which a copy would wait for, or is not finished."""
-    return [name for name in names if UNFINISHED.fullmatch(name) or not _is_plain(Path(folder, name))]
-
-
-def _is_plain(path: Path) -> bool:
-    return is_regular(path) or (path.is_dir() and not path.is_symlink())

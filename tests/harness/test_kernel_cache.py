@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import kernel_cache
-from harness.kernel_cache import copy_cache, seed, shared_cache
+from harness.kernel_cache import copy_cache, copy_for_one_process, seed, shared_cache
 
 
 @pytest.fixture
@@ -110,3 +110,19 @@ def test_a_copy_that_fails_leaves_nothing(shared: Path, tmp_path: Path, monkeypa
     assert [path.name for path in copy.parent.iterdir()] == [".kernels.lock"]
     copy_cache(shared, copy)
     assert (copy / "triton" / "AAA" / "k.cubin").exists()
+
+
+def test_a_copy_for_one_process_follows_nothing_that_agents_put_there(shared: Path, tmp_path: Path) -> None:
+    """Links lead nowhere, pipes do not block, a foreign group goes, and paths are as the process sees them."""
+    (tmp_path / "secret").write_text("secret")
+    (shared / "triton" / "link").symlink_to(tmp_path / "secret")
+    (shared / "outside").symlink_to(tmp_path)
+    os.mkfifo(shared / "triton" / "pipe")
+    (shared / "triton" / "AAA" / "__grp__bad.json").write_text("[1]")
+    copy = tmp_path / "own"
+    copy_for_one_process(shared, copy, Path("/tmp/kernels"))
+    assert sorted(path.name for path in copy.rglob("*") if path.is_file()) == [
+        *("__grp__k.json", "graph", "k.cubin", "k.json", "k.json")
+    ]
+    group = json.loads((copy / "triton" / "AAA" / "__grp__k.json").read_text())
+    assert group["child_paths"]["k.cubin"] == "/tmp/kernels/triton/AAA/k.cubin"

@@ -19,7 +19,7 @@ from harness.isolation.software import withheld
 from harness.launch import Exit, Interrupted, exclusive, python_module, run_child
 from harness.profiles import load_profile, resolve
 from harness.run_folder import RunFolder
-from harness.run_sandbox import sandbox
+from harness.run_sandbox import kernel_caches, sandbox
 
 CONFIG = resolve(load_profile("smoke"), seed=1, device="cpu")
 SMALL = Limits(memory_bytes=2**30, tasks=64, disk_bytes=8 * 2**20, file_bytes=4 * 2**20)
@@ -324,3 +324,12 @@ def test_an_unknown_or_impossible_isolation_is_refused(monkeypatch: pytest.Monke
         choose("bubblewrap")
     monkeypatch.setenv("LINBENCH_ISOLATION", "none")
     assert choose() == "none"
+
+
+def test_what_a_training_compiled_is_not_kept(run: Callable[..., Exit], folder: RunFolder) -> None:
+    """Weights hidden among kernels would be training that no budget counts: only a check's kernels stay."""
+    plant = tries(f"open({str(folder.kernels / 'planted')!r}, 'w')")
+    own = tries("pathlib.Path(os.environ['TRITON_CACHE_DIR']).mkdir(parents=True)")
+    ended = run(plant + own, environment=kernel_caches(folder))
+    assert ended.tail == "refused\ndone"
+    assert list(folder.kernels.iterdir()) == []
