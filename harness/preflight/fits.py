@@ -6,6 +6,7 @@ A CPU that would take long over a micro-batch is timed with one window. Evaluati
 import math
 import resource
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,8 @@ def _forget_peak(on_gpu: bool) -> None:
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR_REFS.exists():
-        CLEAR_REFS.write_text("5")  # proc(5): the peak of the resident set begins anew
+        with suppress(PermissionError):  # under Landlock the peak stays that of the whole preflight so far
+            CLEAR_REFS.write_text("5")  # proc(5): the peak of the resident set begins anew
 
 
 def _peak_of_process() -> int:

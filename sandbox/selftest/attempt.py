@@ -14,13 +14,18 @@ from sandbox.errors import UsageError, nearest
 FOLDER = Path(__file__).parent / "attempts"
 SUFFIX = ".py.txt"
 
+SECONDS = 120
+"""A slow machine that does other things needs them."""
+
 SHELL = "shell"
 """In the place of a region: code that the agent runs outside of the sandbox, in the session's folder."""
 
 TEMPLATE = "template"
 """In the place of a mechanism: the untouched code."""
 
-_HEADER = re.compile(r"# (tries|like|task|region|stopped by|past|on): (.+)")
+OR = " or "
+
+_HEADER = re.compile(r"# (tries|like|task|seconds|region|stopped by|past|on): (.+)")
 _LAYER = re.compile(r"guards|policy|check:[a-z ]+|isolation|scoring(:[a-z_]+)?|ledger|nothing")
 
 
@@ -34,7 +39,9 @@ class Attempt:
     region: str
     """Which region its code replaces, or SHELL."""
     stopped_by: str
-    """guards, policy, check:NAME, isolation, scoring, scoring:REASON or ledger; "nothing" for an honest edit."""
+    """guards, policy, check:NAME, isolation, scoring, scoring:REASON or ledger; "nothing" for an honest edit.
+
+    "A or B" where it depends on the kind of isolation."""
     code: str
     task: str | None = None
     """Id of a shipped task; None means the default one."""
@@ -42,13 +49,15 @@ class Attempt:
     """Layers that are switched off, so that the wall behind them is tried by itself: policy, check."""
     like: str | None = None
     """The attempt of which it is a variation, so that a quick run may do with that one."""
+    seconds: int = SECONDS
+    """Wall time that any one wait for its code may take; less for one that waits itself."""
     on: str | None = None
     """What its region holds before its own code: a drop-in mechanism, or TEMPLATE; None means nothing."""
 
     @property
     def layer(self) -> str:
-        """The layer without the name or reason behind it."""
-        return self.stopped_by.partition(":")[0]
+        """The first layer, without the name or reason behind it."""
+        return self.stopped_by.split(OR)[0].partition(":")[0]
 
     @property
     def only_edits(self) -> bool:
@@ -89,7 +98,7 @@ def parse(name: str, text: str) -> Attempt:
     if missing:
         raise ValueError(f"{name}: the header lacks {', '.join(sorted(missing))}")
     past = frozenset(filter(None, said.get("past", "").replace(",", " ").split()))
-    if not _LAYER.fullmatch(said["stopped by"]) or past - {"policy", "check"}:
+    if not all(map(_LAYER.fullmatch, said["stopped by"].split(OR))) or past - {"policy", "check"}:
         raise ValueError(f"{name}: the header names an unknown layer")
     return Attempt(
         name=name,
@@ -100,5 +109,6 @@ def parse(name: str, text: str) -> Attempt:
         task=said.get("task"),
         past=past,
         like=said.get("like"),
+        seconds=int(said.get("seconds", SECONDS)),
         on=said.get("on"),
     )

@@ -121,7 +121,7 @@ def _test(attempt: Attempt, session: Session, isolation: str) -> Course:
 
 def _test_once(attempt: Attempt, session: Session, isolation: str) -> None:
     state = session.read()
-    conditions = conditions_of(state.task, isolation)
+    conditions = conditions_of(state.task, isolation, attempt.seconds)
     if "check" not in attempt.past:
         run_test(session, conditions)
         return

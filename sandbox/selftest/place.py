@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.data.pydocs import splits
 from sandbox.ledger import KEY_VARIABLE
 from sandbox.paths import SessionFolder
+from sandbox.selftest.attempt import SECONDS
 from sandbox.selftest.conditions import LIMITS, PROFILE
 from sandbox.session import Session
 from sandbox.tasks import LoadedTask
@@ -102,10 +103,10 @@ class Place:
 
 
 @contextmanager
-def place(root: Path, data: Path) -> Iterator[Place]:
+def place(root: Path, data: Path, seconds: int = SECONDS) -> Iterator[Place]:
     """Furnish an empty folder, and let this process's environment lead there while inside.
 
-    `data` is where the real train and dev tokens are, or will be, prepared.
+    `data` is where the real train and dev tokens are, or will be, prepared; `seconds` any one wait may take.
     """
     canary = f"linbench-canary-{secrets.token_hex(16)}"
     lines = splits()["validation"].decode().split("\n")
@@ -119,7 +120,7 @@ def place(root: Path, data: Path) -> Iterator[Place]:
     with ExitStack() as stack:
         listeners = _listen(root, stack)
         bystander = stack.enter_context(_bystander(canary))
-        stack.enter_context(_environment(canary, root, data))
+        stack.enter_context(_environment(canary, root, data, seconds))
         yield Place(root, canary, long, listeners, bystander)
 
 
@@ -154,7 +155,7 @@ def _listen(root: Path, stack: ExitStack) -> Listeners:
 
 
 @contextmanager
-def _environment(canary: str, root: Path, data: Path) -> Iterator[None]:
+def _environment(canary: str, root: Path, data: Path, seconds: int) -> Iterator[None]:
     """The operator's variables, with keys among them that no child may see."""
     before = dict(os.environ)
     for name in _VARIABLES:
@@ -163,7 +164,7 @@ def _environment(canary: str, root: Path, data: Path) -> Iterator[None]:
         {
             "LINBENCH_DATA": str(data),
             "LINBENCH_CACHE": str(root / "kernels"),
-            "LINBENCH_LIMITS": LIMITS,
+            "LINBENCH_LIMITS": f"{LIMITS},seconds={seconds}",
             "OMP_NUM_THREADS": "1",  # the models are far too small to share out
             "AWS_SECRET_ACCESS_KEY": canary,
             KEY_VARIABLE: canary,

@@ -24,7 +24,10 @@ def run(attempt: Attempt, isolation: str, data: Path) -> Verdict:
     `isolation` is the sandbox that its code runs in, `data` where prepared data lie or will lie. Nothing of it is left.
     """
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="linbench-selftest-") as root, place(Path(root).resolve(), data) as here:
+    with (
+        tempfile.TemporaryDirectory(prefix="linbench-selftest-") as root,
+        place(Path(root).resolve(), data, attempt.seconds) as here,
+    ):
         task = task_of(attempt)
         other = new_session(here, task)
         session = new_session(here, task)

@@ -15,7 +15,7 @@ from sandbox.selftest.effects import changes, snapshot
 from sandbox.selftest.run import run
 from sandbox.selftest.verdict import Verdict
 
-SECONDS = 300.0
+SECONDS = 600.0
 """After which an attempt has held its command for too long, whatever its limits."""
 
 ABREAST = 4
@@ -25,7 +25,7 @@ ABREAST = 4
 def run_all(attempts: Sequence[Attempt], isolation: str, say: Callable[[Verdict], None]) -> list[Verdict]:
     """The verdicts in the order of the attempts; `say` hears each when it is there."""
     found: dict[str, Verdict] = {}
-    processes = min(ABREAST, max(1, (os.cpu_count() or 1) // 2))
+    processes = min(ABREAST, os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="linbench-selftest-data-") as data, ThreadPoolExecutor(processes) as pool:
         for attempt in attempts:
             if attempt.only_edits:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sandbox.selftest.attempt import Attempt
+from sandbox.selftest.attempt import OR, Attempt
 from sandbox.selftest.course import Course
 
 
@@ -13,7 +13,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     expected: str
-    """The layer that must stop it; "nothing" for an honest edit."""
+    """As the attempt's `stopped_by`."""
     stopped_by: str | None
     """The layer that did; None where none did."""
     said: str
@@ -23,7 +23,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def passed(self) -> bool:
         """Whether the right layer stopped it, or an honest edit went through."""
-        return self.stopped_by == self.expected
+        return self.stopped_by in self.expected.split(OR)
 
 
 def judge(attempt: Attempt, course: Course, effects: Sequence[str], acted: bool) -> Verdict:

@@ -20,7 +20,7 @@ def test_it_is_stopped_by_its_layer(
     if attempt.like and not attempt.only_edits and "slow" not in pytestconfig.getoption("markexpr"):
         pytest.skip(f"a variation of {attempt.like}; `make selftest` tries all, and so does -m slow")
     verdict = run(attempt, isolation, data_folder)
-    assert verdict.stopped_by == attempt.stopped_by, verdict.said
+    assert verdict.passed, (verdict.stopped_by, verdict.said)
 
 
 def test_there_are_enough_of_them() -> None:

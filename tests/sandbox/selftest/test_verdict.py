@@ -16,6 +16,7 @@ def attempt(stopped_by: str) -> Attempt:
 def test_the_layer_that_ended_it_stopped_it(layer: str) -> None:
     """The right layer is a pass, and any other is none."""
     assert judge(attempt(layer), Course(layer, "no"), [], acted=False).passed
+    assert judge(attempt(f"ledger or {layer}"), Course(layer, "no"), [], acted=False).passed
     assert not judge(attempt("policy"), Course(layer, "no"), [], acted=False).passed
 
 
