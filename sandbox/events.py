@@ -92,6 +92,8 @@ class Reserve(_Event, frozen=True):
     """Machines that share the run."""
     isolation: str = "none"
     """The sandbox that the agent's code runs in: bubblewrap, landlock or none."""
+    reference: bool = False
+    """Whether the script is one to compare with, which cannot be submitted: sandbox.rules.is_reference."""
     seeds: tuple[int, ...] = ()
     """All seeds that the test trains, one after the other, where there are several; `seed` is the first."""
 

@@ -157,6 +157,7 @@ def _reserve(state: SessionState, event: Reserve, entry: Entry) -> SessionState:
         gpus=event.gpus,
         nodes=event.nodes,
         isolation=event.isolation,
+        reference=event.reference,
         began=entry.time,
         seeds=event.seeds,
     )
@@ -248,7 +249,7 @@ def _submittable(state: SessionState) -> str:
     done = [test for test in state.tests.values() if test.status == "done"]
     edited = [str(test.number) for test in done if may_be_submitted(state, test)]
     if done and not edited:
-        return "Only the untouched template was tested; it earns no row."
+        return "Only references were tested, such as the untouched template; they earn no row."
     return f"Tests that are done: {', '.join(edited)}." if done else "No test is done yet."
 
 

@@ -49,7 +49,7 @@ def mechanisms_report(profile: str) -> Report:
     limits = [f"{mechanism.key}: {mechanism.limits}" for mechanism in found if mechanism.limits]
     if limits:
         blocks.append(Paragraph("* Not everywhere:\n" + "\n".join(limits)))
-    quadratic = ", ".join(mechanism.key for mechanism in found if mechanism.cost.startswith("O(T^2"))
+    quadratic = ", ".join(mechanism.key for mechanism in found if mechanism.quadratic)
     blocks.append(Paragraph(f"For comparison only, where a task asks for less than quadratic cost: {quadratic}."))
     blocks.append(Facts((("next", "linbench mechanisms KEY"), ("", "linbench edit --region attention --from KEY"))))
     rows = [{**_facts(mechanism), **asdict_count(counts[mechanism.region, mechanism.key])} for mechanism in found]

@@ -44,6 +44,11 @@ class Mechanism:
     """The text that replaces the region."""
     path: Path
 
+    @property
+    def quadratic(self) -> bool:
+        """Whether its cost grows with the square of T: a reference, where a task asks for less."""
+        return self.cost.startswith("O(T^2")
+
 
 def list_mechanisms(templates_dir: Path) -> list[Mechanism]:
     """All mechanisms by region and key. Raises TaskError where a file does not state its facts."""

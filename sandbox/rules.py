@@ -3,6 +3,8 @@
 from harness.preflight.report import Room, Rules
 from sandbox.conditions import Conditions
 from sandbox.document import Document, Frame
+from sandbox.mechanisms import list_mechanisms
+from sandbox.paths import templates_dir
 from sandbox.state import SessionState
 from sandbox.tasks import LoadedTask, find_baseline
 from sandbox.untouched import same_program
@@ -18,10 +20,25 @@ def rules_of(state: SessionState) -> Rules:
     return Rules(
         causal=constraints.causal,
         exponent=constraints.exponent_ceiling or (SUBQUADRATIC if constraints.subquadratic else None),
-        untouched=same_program(state.document.text, state.task.template),
+        reference=is_reference(state),
         parameters=constraints.parameter_ceiling,
         baselines=baseline_sources(state.task) if limited else {},
     )
+
+
+def is_reference(state: SessionState) -> bool:
+    """Whether the script is one to compare with: the template, or it with a mechanism of the library too dear to rank.
+
+    Such a script may cost more than the task allows, and cannot be submitted.
+    """
+    if same_program(state.document.text, state.task.template):
+        return True
+    original, contents = Document.original(state.document.frame), state.document.contents
+    changed = [index for index, content in enumerate(contents) if content != original.contents[index]]
+    if len(changed) != 1 or not state.task.task.constraints.subquadratic:
+        return False
+    quadratic = [mechanism for mechanism in list_mechanisms(templates_dir()) if mechanism.quadratic]
+    return any(same_program(contents[changed[0]], mechanism.source) for mechanism in quadratic)
 
 
 def room_of(conditions: Conditions) -> Room:

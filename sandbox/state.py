@@ -56,6 +56,7 @@ class TestState:
     """Processes on each machine, one a GPU."""
     nodes: int = 1
     isolation: str = "none"
+    reference: bool = False
     """Machines that share the run."""
     metrics: dict[str, float] | None = None
     facts: dict[str, Any] | None = None

@@ -49,8 +49,8 @@ def _require_edited(state: SessionState, test: TestState) -> None:
     best = best_test(state)
     edit = f"linbench edit --range {state.document.ranges[0].option}"
     raise UsageError(
-        f"Test {test.number} ran the template as it is (comments and layout do not count). It is a reference to "
-        "measure against and earns no leaderboard row.",
+        f"Test {test.number} ran the template as it is, or with a mechanism that costs more than the task allows "
+        "(comments and layout do not count). It is a reference to measure against and earns no leaderboard row.",
         run=f"linbench submit {best.number}" if best else edit if state.budget_left else "linbench start",
     )
 

@@ -30,7 +30,7 @@ from sandbox.guards import check as guard
 from sandbox.ledger import Entry
 from sandbox.locks import cannot_write
 from sandbox.reserved_test import ReservedTest, edit_command
-from sandbox.rules import room_of, rules_of
+from sandbox.rules import is_reference, room_of, rules_of
 from sandbox.session import Session
 from sandbox.state import SessionState, TestState
 
@@ -159,6 +159,7 @@ def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
         nodes=conditions.placement.nodes,
         seeds=state.start.seeds,
         isolation=conditions.isolation,
+        reference=is_reference(state),
     )
     return [*given_up, reserve]
 

@@ -20,8 +20,10 @@ def same_program(script: str, other: str) -> bool:
 
 
 def may_be_submitted(state: SessionState, test: TestState) -> bool:
-    """Whether a test is done and of an edited script; a baseline may be the template itself."""
-    return test.status == "done" and (state.start.kind == "baseline" or not is_untouched(state, test))
+    """Whether a test is done and of a script that is no reference; a baseline may be the template itself."""
+    return test.status == "done" and (
+        state.start.kind == "baseline" or not (test.reference or is_untouched(state, test))
+    )
 
 
 @lru_cache(maxsize=32)

@@ -48,7 +48,7 @@ class Preflight:
             if pair is not None:
                 self._add("workers", pair.check)
         if (ceiling := rules.exponent) is not None:
-            self._add("subquadratic", lambda: check_cost(subject, ceiling, rules.untouched))
+            self._add("subquadratic", lambda: check_cost(subject, ceiling, rules.reference))
         if subject.on_gpu:
             torch.cuda.empty_cache()
         self._add("fits", lambda: check_fit(subject, self.request.room))

@@ -12,7 +12,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """No logit may depend on a later token."""
     exponent: float | None = None
     """The largest power of the sequence length that time, operations and memory may grow with; None means off."""
-    untouched: bool = False
+    reference: bool = False
     """Whether the script is the task's own: its cost is then measured and not refused, for it ranks nowhere."""
     parameters: float | None = None
     """The most parameters, learned positions included, as a multiple of the largest baseline's; None means off."""

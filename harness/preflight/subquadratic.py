@@ -52,15 +52,15 @@ class Cost:
     """On a GPU; a CPU's cores may be busy with other work."""
 
 
-def check_cost(subject: Subject, ceiling: float, untouched: bool = False) -> Found:
-    """The fitted exponents. Raises CheckFailed when one is above the ceiling, unless the script is untouched."""
+def check_cost(subject: Subject, ceiling: float, reference: bool = False) -> Found:
+    """The fitted exponents. Raises CheckFailed when one is above the ceiling, unless the script is a reference."""
     lengths = GPU_LENGTHS if subject.on_gpu else CPU_LENGTHS
     costs = measure(subject, lengths)
     exponents = {name: fit(costs, name) for name in ("operations", "bytes", "seconds") if _has(costs, name)}
     figures = {"costs": [asdict(cost) for cost in costs], "exponents": exponents, "ceiling": ceiling}
     said = describe(costs, exponents)
-    if untouched:
-        return Found(f"{said}; the untouched script is a reference, and ranks nowhere", figures)
+    if reference:
+        return Found(f"{said}; a reference: it can be trained to compare with, and not be submitted", figures)
     if max(exponents.values()) > ceiling:
         raise CheckFailed(
             f"{said}; this task allows T^{ceiling:g} at most. Every token may read a state or a window of fixed size, "

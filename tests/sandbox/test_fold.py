@@ -194,7 +194,7 @@ def test_the_untouched_template_is_not_proposed_for_submission() -> None:
     done = [reserve(1), Commit(1, "done", **DONE)]
     for tests, expected in ((2, "linbench test"), (1, "linbench start")):
         error = refusal(*done, Submit(7, {}), start=started(tests, kind="agent"))
-        assert ("Only the untouched template was tested" in error.message, error.run) == (True, expected)
+        assert ("Only references were tested" in error.message, error.run) == (True, expected)
     edited = edit("a = 2\n")
     sha = state_after(edited).document.revision_sha()
     error = refusal(

@@ -10,6 +10,8 @@ from harness.preflight.report import Room
 from sandbox import rules
 from sandbox.conditions import conditions
 from sandbox.events import Edit
+from sandbox.mechanisms import find_mechanism
+from sandbox.paths import templates_dir
 from sandbox.rules import baseline_sources, room_of, rules_of
 from sandbox.session import Session
 from sandbox.task_schema import Constraints
@@ -38,13 +40,28 @@ def test_constraints_are_handed_over(open_on: Callable[[LoadedTask], Session]) -
     """The ceilings are those of task.yaml; an edit, and no comment, makes the script another one."""
     session = open_on(load_task("llm-pretrain-linear-attention"))
     found = rules_of(session.read())
-    assert (found.causal, found.exponent, found.parameters, found.untouched) == (True, 1.4, 1.05, True)
+    assert (found.causal, found.exponent, found.parameters, found.reference) == (True, 1.4, 1.05, True)
     assert list(found.baselines) == ["retnet", "deltanet", "gla"]
     contents = session.read().document.contents
-    for old, new, untouched in (("class Block", "# of two\nclass Block", True), ("+ self.mlp(", "- self.mlp(", False)):
+    for old, new, reference in (("class Block", "# of two\nclass Block", True), ("+ self.mlp(", "- self.mlp(", False)):
         with session.transact() as transaction:
             transaction.append(Edit("Replaced.", tuple(content.replace(old, new) for content in contents), True))
-        assert rules_of(session.read()).untouched is untouched
+        assert rules_of(session.read()).reference is reference
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "reference"),
+    [("mha", "", True), ("mla", "# mine\n", True), ("mha", "x = 1\n", False), ("gla", "", False)],
+)
+def test_a_softmax_of_the_library_is_a_reference(
+    open_on: Callable[[LoadedTask], Session], key: str, change: str, reference: bool
+) -> None:
+    """As it stands in the library it may be trained to compare with; a line more, and it is an edit like any other."""
+    session = open_on(load_task("llm-pretrain-linear-attention"))
+    text = find_mechanism(key, templates_dir()).path.read_text() + change
+    with session.transact() as transaction:
+        transaction.append(Edit("Replaced.", (text, *session.read().document.contents[1:]), True))
+    assert rules_of(session.read()).reference is reference
 
 
 def test_a_task_without_ceilings_asks_for_causality_alone(new_session: Callable[..., Session]) -> None:

@@ -62,17 +62,19 @@ def test_a_failing_check_spends_nothing_and_shows_the_line(linbench: Linbench) -
     assert linbench("status", "--json").json["budget"]["left"] == 3
 
 
-def test_softmax_is_measured_as_the_template_and_refused_as_an_edit(linbench: Linbench) -> None:
-    """The untouched script passes with its exponent beside it; the same attention as an edit fails, by that number."""
+def test_softmax_is_measured_as_a_reference_and_refused_as_an_edit(linbench: Linbench) -> None:
+    """Template and library pass with their exponent shown; the same attention as an edit fails, by that number."""
     linbench("start")
     free = linbench("check", "--json")
     assert free.code == 0, free.out
     checks = {check["name"]: check for check in free.json["checks"]}
     assert {"parameters", "causal", "subquadratic", "fits"} <= set(checks)
-    assert "is a reference, and ranks nowhere" in checks["subquadratic"]["detail"]
+    assert "a reference: it can be trained to compare with" in checks["subquadratic"]["detail"]
     assert checks["subquadratic"]["figures"]["exponents"]["operations"] > 1.8
     assert "1.05 times the" in checks["parameters"]["detail"]
-    linbench("edit", "--region", "attention", "--from", "mha")
+    linbench("edit", "--region", "attention", "--from", "mqa")
+    assert "a reference: it can be trained to compare with" in linbench("check").out
+    linbench("edit", "--old", "self.dropout = config.dropout", "--new", "self.dropout = 0.0")
     reply = linbench("check")
     assert reply.code == 5
     assert "check failed at 'subquadratic': operations T^1.9" in reply.out.replace("T^1.8", "T^1.9")
