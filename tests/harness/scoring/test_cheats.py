@@ -151,8 +151,8 @@ def test_logits_that_prove_nothing_are_invalid(scored: Score, cheat: str, reason
     [
         pytest.param("os._exit(0)", "error", "exit code 0", id="ends its process"),
         pytest.param("self.calls < 3 or os.kill(os.getpid(), 11)", "crashed", "SIGSEGV", id="dies on the way"),
-        pytest.param("raise KeyError('lost')", "error", "KeyError: 'lost'", id="raises"),
-        pytest.param("sys.exit(0)", "error", "SystemExit: 0", id="exits"),
+        pytest.param("raise KeyError('lost')", "error", "KeyError, whose words are withheld", id="raises"),
+        pytest.param("sys.exit(0)", "error", "SystemExit, whose words are withheld", id="exits"),
         pytest.param(
             "os.write(1, b'x' * 100); os.closerange(3, 100); time.sleep(9)", "error", "hung up", id="hangs up"
         ),
