@@ -51,10 +51,16 @@ def environment(device: str) -> Environment:
     return Environment(
         **{field: _version(package) for field, package in _PACKAGES.items()},
         python=platform.python_version(),
-        platform=platform.platform(),
+        platform=_platform(),
         gpus=gpus,
         driver=_driver() if gpus else None,
     )
+
+
+def _platform() -> str:
+    """Kernel, processor and C library, such as "Linux 6.8.0 x86_64, glibc 2.39", without what a vendor appends."""
+    kernel = platform.release().partition("-")[0]
+    return f"{platform.system()} {kernel} {platform.machine()}, {' '.join(platform.libc_ver())}"
 
 
 def _version(package: str) -> str | None:
