@@ -22,7 +22,7 @@ from harness.script import load_script
 
 LAYERS = 2
 STEPS = 2
-RULES = Rules(exponent=2.0, untouched=True)
+RULES = Rules(exponent=2.0, reference=True)
 """Every check runs, and none refuses a known mechanism for its cost."""
 
 

@@ -287,7 +287,7 @@ def test_overrides_come_on_top_of_the_run_config(script: ModuleType, new_run: Ne
 
 
 def test_compiling_reaches_the_frozen_parts_alone(
-    script: ModuleType, new_run: New, reference: Path, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, new_run: New, reference: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """Norms around attention and MLP are compiled, one inside attention is not, and the run stays the run."""
 
@@ -297,7 +297,8 @@ def test_compiling_reaches_the_frozen_parts_alone(
             self.norm = script.LayerNorm(config.n_embd, False)
 
     compile_really = torch.compile
-    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)  # and back again
+    before = torch._dynamo.config.suppress_errors  # monkeypatch would take it away for good
+    request.addfinalizer(lambda: setattr(torch._dynamo.config, "suppress_errors", before))
     monkeypatch.setattr(torch, "compile", lambda function, **_: compile_really(function, backend="aot_eager"))
     monkeypatch.setattr(script.Fused, "cross_entropy", script.Fused.cross_entropy)
     with monkeypatch.context() as patch:
