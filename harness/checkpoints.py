@@ -9,7 +9,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from harness.files import is_regular
+from harness.files import IrregularFile, is_regular, remove
 from harness.run_folder import RunFolder
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
@@ -25,20 +25,26 @@ def kept(folder: RunFolder) -> list[Path]:
 
 
 def keep(folder: RunFolder, line: str, most: int) -> None:
-    """Where `line` says that a checkpoint was written, keep it, and only the `most` newest."""
+    """Where `line` says that a checkpoint was written, keep it, and only the `most` newest.
+
+    The script goes on meanwhile, and may have moved what it announced. Raises IrregularFile where a folder lies in
+    the place of a kept one.
+    """
     written = _WRITTEN.fullmatch(line)
     if written is None or not is_regular(folder.checkpoint):
         return
     name = folder.checkpoint.with_stem(f"{folder.checkpoint.stem}-{int(written[1]):012d}")
-    name.unlink(missing_ok=True)
+    _drop(name)
     try:
         os.link(folder.checkpoint, name)
+    except FileNotFoundError:
+        return
     except OSError as error:
         if error.errno in _NO_LINKS:
             return
         raise
     for old in kept(folder)[max(1, most) :]:
-        old.unlink()
+        _drop(old)
 
 
 def restore(folder: RunFolder) -> bool:
@@ -48,7 +54,7 @@ def restore(folder: RunFolder) -> bool:
     for path in kept(folder):
         if _whole(path):
             copy = folder.checkpoint.with_suffix(".restored")
-            copy.unlink(missing_ok=True)
+            remove(copy)
             os.link(path, copy)
             os.replace(copy, folder.checkpoint)
             return True
@@ -58,7 +64,14 @@ def restore(folder: RunFolder) -> bool:
 def drop_kept(folder: RunFolder) -> None:
     """A finished run needs its last checkpoint alone."""
     for path in kept(folder):
-        path.unlink()
+        remove(path)
+
+
+def _drop(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError as error:
+        raise IrregularFile(f"{path.name} is a folder, not a plain file") from error
 
 
 def _whole(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """harness/checkpoints.py: the newest checkpoints of a run."""
 
 import errno
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkpoints import drop_kept, keep, kept, restore
+from harness.files import IrregularFile
 from harness.run_folder import RunFolder
 
 Write = Callable[[int], None]
@@ -89,3 +91,31 @@ def test_a_file_system_without_second_names_keeps_the_current_one(
     refusal[0] = errno.ENOSPC
     with pytest.raises(OSError, match="no"):
         keep(folder, "CHECKPOINT: step=100", 2)
+
+
+def test_a_checkpoint_that_vanishes_meanwhile_is_not_kept(folder: RunFolder, write: Write) -> None:
+    """The script may move its checkpoint right after it announced it: what is kept is whole, and nothing is raised."""
+    stop = threading.Event()
+
+    def move() -> None:
+        while not stop.is_set():
+            write(7)
+            folder.checkpoint.rename(folder.root / "elsewhere")
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        for _ in range(2000):
+            keep(folder, "CHECKPOINT: step=7", 2)
+    finally:
+        stop.set()
+        mover.join()
+    assert [step_of(path) for path in kept(folder)] in ([], [7])
+
+
+def test_a_folder_in_the_place_of_a_kept_checkpoint_is_the_script_s_doing(folder: RunFolder, write: Write) -> None:
+    """It is reported as an irregular file, not as a fault of the machine."""
+    write(7)
+    (folder.root / "ckpt-000000000007.pt").mkdir()
+    with pytest.raises(IrregularFile, match="is a folder"):
+        keep(folder, "CHECKPOINT: step=7", 2)

@@ -310,7 +310,6 @@ ENDS = [
 ]
 
 
-@pytest.mark.xfail(reason="the third script's folder is at times reported as gone", strict=False)
 def test_a_script_that_meddles_with_its_score_has_spent_its_test(linbench: Linbench, runs: Path, lawless: Path) -> None:
     """Ending the scoring, changing the checkpoint or writing its own result is the script's doing: failed or invalid.
 
