@@ -8,6 +8,8 @@ from sandbox.cli.options import DEFAULT_TASK, JsonOption, ProfileOption, SetOpti
 from sandbox.cli.reply import reply
 
 MECHANISMS = "mha,gla,deltanet,retnet,hybrid"
+RANKED = "hybrid,deltanet,gla,retnet"
+"""The order of their validation losses at gpt-345m, as published."""
 MechanismsOption = Annotated[str, typer.Option(help="Keys of `linbench mechanisms`, with commas between.")]
 
 app = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
@@ -28,6 +30,24 @@ def throughput(
     asked, keys = _asked(profile, settings), mechanisms.split(",")
     found = throughput_report(keys, asked, steps) if loss is None else loss_report(keys, asked, loss, steps or 300)
     reply(found, as_json)
+
+
+@app.command()
+def ranking(
+    mechanisms: Annotated[str, typer.Option(help="Keys in the order of a longer training, the best first.")] = RANKED,
+    profile: ProfileOption = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "42,43",
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train mechanisms at a profile, one a GPU; show how far their losses stand in the order of a longer training."""
+    from sandbox.agreement_report import ranking_report
+    from sandbox.seeds import parse_seeds
+
+    def say(line: str) -> None:
+        typer.echo(f"linbench: {line}", err=True)
+
+    reply(ranking_report(mechanisms.split(","), parse_seeds(seeds), _asked(profile, settings), say), as_json)
 
 
 @app.command()

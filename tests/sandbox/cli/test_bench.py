@@ -38,9 +38,26 @@ def test_the_two_loops_are_compared_in_loss(linbench: Linbench) -> None:
     assert abs(float(reply.out.split()[-1])) < 1e-4
 
 
+def test_mechanisms_are_ranked_by_tokens_spent(linbench: Linbench) -> None:
+    """Every mechanism trains with every seed, and each point of the trainings has its losses and its agreement."""
+    small = ("--set", "max_iters=4", "--set", "eval_iters=1", "--set", "device=cpu")
+    reply = linbench("bench", "ranking", "--mechanisms", "mha,linear", *SMALL, *small, "--json")
+    assert [(curve["mechanism"], curve["seed"]) for curve in reply.json["curves"]] == [
+        *(("mha", 42), ("mha", 43), ("linear", 42), ("linear", 43))
+    ]
+    assert [row["tokens"] for row in reply.json["rows"]] == [256, 512, 768, 1024]
+    losses = [point["loss"] for point in reply.json["curves"][0]["points"]]
+    assert losses[-1] < losses[0]
+    assert {abs(row["tau"]) for row in reply.json["rows"]} <= {0.0, 1.0}
+    assert "linear, seed 43: 1,024 tokens" in reply.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("bench", "ranking", "--mechanisms", "mha"), "at least two mechanisms"),
+        (("bench", "ranking", "--mechanisms", "mha,gal", *SMALL), "no mechanism 'gal'"),
+        (("bench", "ranking", "--seeds", "x", *SMALL), "--seeds 'x'"),
         (("bench", "throughput", "--mechanisms", "mha,gal"), "no mechanism 'gal'"),
         (("bench", "throughput", "--profile", "smok"), "no profile 'smok'"),
         (("bench", "kernels", "--profile", "smoke", "--set", "device=cpu"), "kernels are those of a GPU"),
