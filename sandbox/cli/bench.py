@@ -44,10 +44,23 @@ def ranking(
     from sandbox.agreement_report import ranking_report
     from sandbox.seeds import parse_seeds
 
-    def say(line: str) -> None:
-        typer.echo(f"linbench: {line}", err=True)
+    reply(ranking_report(mechanisms.split(","), parse_seeds(seeds), _asked(profile, settings), _say), as_json)
 
-    reply(ranking_report(mechanisms.split(","), parse_seeds(seeds), _asked(profile, settings), say), as_json)
+
+@app.command()
+def scaling(
+    mechanisms: MechanismsOption = "mha,deltanet",
+    gpus: Annotated[list[int] | None, typer.Option(min=1, help="GPUs of one training; left out: 1 and all.")] = None,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on one GPU and on several of this machine, at the same batch a step: tokens/s, and the share of linear."""
+    from harness.machine import gpu_names
+    from sandbox.scaling_report import scaling_report
+
+    counts = gpus or sorted({1, max(1, len(gpu_names()))})
+    reply(scaling_report(mechanisms.split(","), counts, _asked(profile, settings), _say), as_json)
 
 
 @app.command()
@@ -73,10 +86,11 @@ def warm(
     from sandbox.warming import warm_report
 
     asked = _asked(profile, settings)
-    reply(
-        warm_report(mechanisms.split(","), asked.config, lambda line: typer.echo(f"linbench: {line}", err=True)),
-        as_json,
-    )
+    reply(warm_report(mechanisms.split(","), asked.config, _say), as_json)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"linbench: {line}", err=True)
 
 
 def _asked(profile: str | None, settings: list[str] | None):  # type: ignore[no-untyped-def]

@@ -52,9 +52,21 @@ def test_mechanisms_are_ranked_by_tokens_spent(linbench: Linbench) -> None:
     assert "linear, seed 43: 1,024 tokens" in reply.err
 
 
+def test_one_training_is_shared_by_processes(linbench: Linbench) -> None:
+    """The same batch on one process and on two, each with its rate and its share of linear."""
+    shared = ("--set", "gradient_accumulation_steps=2", "--set", "device=cpu")
+    reply = linbench("bench", "scaling", "--mechanisms", "mha", "--gpus", "1", "--gpus", "2", *SMALL, *shared, "--json")
+    assert [(row["gpus"], min(row["tokens_per_second"]) > 0) for row in reply.json["rows"]] == [(1, True), (2, True)]
+    assert reply.json["rows"][0]["of_linear"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (
+            ("bench", "scaling", "--gpus", "3", *SMALL, "--set", "device=cpu"),
+            "3 processes cannot share 1 micro-batches",
+        ),
         (("bench", "ranking", "--mechanisms", "mha"), "at least two mechanisms"),
         (("bench", "ranking", "--mechanisms", "mha,gal", *SMALL), "no mechanism 'gal'"),
         (("bench", "ranking", "--seeds", "x", *SMALL), "--seeds 'x'"),
