@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import libcst as cst
 
 from sandbox.guards.script import Script
-from sandbox.policy.scopes import Scope, bind_all, class_scope, function_scope
+from sandbox.policy.binding import bind_all, class_scope, function_scope
+from sandbox.policy.scopes import Scope
 from sandbox.policy.tree import children
 from sandbox.policy.verdicts import SCRIPT
 

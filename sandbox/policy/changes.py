@@ -4,16 +4,23 @@ from collections.abc import Iterable, Iterator
 
 import libcst as cst
 
-from sandbox.policy import rules
+from sandbox.policy import operators, rules
 from sandbox.policy.finding import Finding, spoken
-from sandbox.policy.names import meanings
+from sandbox.policy.flow import OWN, Parameter
+from sandbox.policy.names import elements, meanings, origins, texts
 from sandbox.policy.scopes import Scope
-from sandbox.policy.tree import literal
 from sandbox.policy.verdicts import BUILTINS
-from sandbox.policy.vocabulary import FIXED_ATTRIBUTES, MODULE_HOOKS, OPERATOR_OVERRIDES, SETTINGS, TORCH_OPERATORS
+from sandbox.policy.vocabulary import (
+    CALLED_METHODS,
+    DEFINITIONS,
+    ENVIRONMENT,
+    FIXED_ATTRIBUTES,
+    MODULE_HOOKS,
+    MUTATORS,
+    SETTINGS,
+    SETTINGS_THAT_RUN,
+)
 
-OWN = ("self", "cls")
-"""What a method calls the object, or the class, that it belongs to."""
 _SETTERS = (f"{BUILTINS}setattr", f"{BUILTINS}delattr")
 _BOUND_ARGUMENTS = {"__setattr__": 2, "__delattr__": 1}
 """Methods that set or delete, with how many arguments they take of the object itself, and not of its class."""
@@ -24,14 +31,21 @@ def set_attribute(node: cst.Attribute, scope: Scope) -> Iterator[Finding]:
     yield from _changed(node.value, node.attr.value, node, scope)
 
 
+def set_item(node: cst.Subscript, scope: Scope) -> Iterator[Finding]:
+    """What is found in assigning to, or deleting, `x[...]`: where x is held by a module, that is not the region's."""
+    for name in _held(node.value, scope):
+        if name != ENVIRONMENT:
+            yield Finding(_rule(name), f"an assignment to {spoken(name)}[...]", node)
+            return
+
+
 def call(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
     """What is found in setattr(...), in hooking a module, and in giving one of torch's operators another meaning."""
     yield from _setter(node, functions, scope)
-    yield from _hook(node, scope)
-    if any(name in OPERATOR_OVERRIDES for name in functions) and node.args:
-        operator = literal(node.args[0].value) or ""
-        if operator.partition("::")[0] in TORCH_OPERATORS:
-            yield Finding(rules.PATCH, f"the operator {operator}", node)
+    yield from operators.override(node, functions, scope)
+    if isinstance(node.func, cst.Attribute):
+        yield from _hook(node, node.func, scope)
+        yield from _mutation(node, node.func, scope)
 
 
 def _setter(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
@@ -43,18 +57,34 @@ def _setter(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[
     elif not any(name in _SETTERS for name in functions):
         return
     if len(values) > 1:
-        yield from _changed(values[0], literal(values[1]) or "...", node, scope)
+        for name in sorted(texts(values[1], scope)) or ["..."]:
+            yield from _changed(values[0], name, node, scope)
 
 
-def _hook(node: cst.Call, scope: Scope) -> Iterator[Finding]:
-    if not isinstance(node.func, cst.Attribute) or node.func.attr.value not in MODULE_HOOKS or is_own(node.func.value):
+def _hook(node: cst.Call, function: cst.Attribute, scope: Scope) -> Iterator[Finding]:
+    hook = function.attr.value
+    if hook not in MODULE_HOOKS or is_own(function.value):
         return
-    hook = node.func.attr.value
-    owners = [name for name in sorted(meanings(node.func.value, scope)) if not name.startswith(BUILTINS)]
+    owners = [name for name in sorted(meanings(function.value, scope)) if not name.startswith(BUILTINS)]
     if owners:
         yield Finding(rules.PATCH, f"{spoken(owners[0])}.{hook}", node)
     else:
         yield Finding(rules.OTHER_HOOK, f"{hook} on what is not an attribute of self", node)
+
+
+def _mutation(node: cst.Call, function: cst.Attribute, scope: Scope) -> Iterator[Finding]:
+    """A module's own lists and dictionaries, which are private, changed by a method."""
+    if function.attr.value not in MUTATORS:
+        return
+    for name in _held(function.value, scope):
+        if name.rpartition(".")[2].startswith("_"):
+            yield Finding(rules.PATCH, f"{spoken(name)}.{function.attr.value}", node)
+            return
+
+
+def _held(node: cst.BaseExpression, scope: Scope) -> list[str]:
+    """What of a module, or of the read-only code, an expression may stand for."""
+    return [name for name in sorted(meanings(node, scope)) if "." in name and not name.startswith(BUILTINS)]
 
 
 def is_own(node: cst.BaseExpression) -> bool:
@@ -75,24 +105,52 @@ def _changed(owner: cst.BaseExpression, attribute: str, node: cst.CSTNode, scope
     if attribute in FIXED_ATTRIBUTES:
         yield Finding(rules.REFLECTION, f"an assignment to {attribute}", node)
         return
+    if attribute in DEFINITIONS:
+        yield Finding(DEFINITIONS[attribute], f"an assignment to {attribute}", node)
+        return
     for name in sorted(meanings(owner, scope)):
         if name.startswith(BUILTINS):
             continue
-        rule = rules.SETTING if _is_setting(name) else rules.PATCH
-        yield Finding(rule, f"an assignment to {spoken(name)}.{attribute}", node)
+        yield Finding(_rule(f"{name}.{attribute}"), f"an assignment to {spoken(name)}.{attribute}", node)
         return
-    if _is_class_of_another(owner, scope):
+    if is_class_of_another(owner, scope):
         yield Finding(rules.PATCH, f"an assignment to {attribute} of another object's class", node)
+    elif attribute in CALLED_METHODS and _comes_from_anywhere(owner, scope):
+        yield Finding(rules.PATCH, f"an assignment to {attribute} of what this function is given", node)
 
 
-def _is_setting(name: str) -> bool:
-    return any(name == setting or name.startswith(f"{setting}.") for setting in SETTINGS)
+def _rule(name: str) -> rules.Rule:
+    """The rule on setting what has this name: a setting is there to be set, but for those that are code."""
+    held, _, attribute = name.rpartition(".")
+    is_setting = any(held == setting or held.startswith(f"{setting}.") for setting in SETTINGS)
+    return rules.SETTING if is_setting and not SETTINGS_THAT_RUN.search(attribute) else rules.PATCH
 
 
-def _is_class_of_another(owner: cst.BaseExpression, scope: Scope) -> bool:
+def _comes_from_anywhere(owner: cst.BaseExpression, scope: Scope) -> bool:
+    """Whether this is an argument of a function that is called where nobody can read with what."""
+    if not isinstance(owner, cst.Name) or owner.value in OWN:
+        return False
+    home = scope.find(owner.value)
+    bound = home.meanings[owner.value] if home is not None else []
+    return any(isinstance(each, Parameter) and not any(scope.flow.arguments(each)) for each in bound)
+
+
+def is_class_of_another(node: cst.BaseExpression, scope: Scope) -> bool:
     """Whether this is type(x) or x.__class__ where x is not self."""
-    if isinstance(owner, cst.Attribute) and owner.attr.value == "__class__":
-        return not is_own(owner.value)
-    if isinstance(owner, cst.Call) and len(owner.args) == 1 and f"{BUILTINS}type" in meanings(owner.func, scope):
-        return not is_own(owner.args[0].value)
+    return any(_is_class(*origin) for origin in origins(node, scope))
+
+
+def _is_class(node: cst.BaseExpression, scope: Scope) -> bool:
+    if isinstance(node, cst.Attribute) and node.attr.value == "__class__":
+        return not is_own(node.value)
+    if isinstance(node, cst.Call) and len(node.args) == 1 and f"{BUILTINS}type" in meanings(node.func, scope):
+        return not is_own(node.args[0].value)
     return False
+
+
+def makes_tensors(node: cst.BaseExpression, scope: Scope) -> bool:
+    """Whether a base of a class, or one of several in a tuple, is the class of tensors, or of some object."""
+    names = meanings(node, scope).union(*(meanings(*element) for element in elements(node, scope)))
+    return any(name.rpartition(".")[2] == "Tensor" and name.startswith("torch") for name in names) or (
+        is_class_of_another(node, scope)
+    )

@@ -13,10 +13,10 @@ from sandbox.document import Document
 from sandbox.errors import PolicyRefused
 from sandbox.guards.script import Script
 from sandbox.policy.agent_code import agent_code, frozen_imports, module_scope
+from sandbox.policy.binding import imported
 from sandbox.policy.finding import Finding
 from sandbox.policy.reader import Reader
 from sandbox.policy.rules import Rule
-from sandbox.policy.scopes import imported
 from sandbox.policy.verdicts import Verdicts
 from sandbox.task_schema import Policy
 from sandbox.view import pointed
@@ -63,7 +63,9 @@ def judged(old: Script, new: Script, policy: Policy) -> list[Placed]:
 def _findings(script: Script, policy: Policy) -> list[Finding]:
     scope = module_scope(script)
     known = [full for node in frozen_imports(script) for _, _, full in imported(node)]
-    return Reader(Verdicts(policy, known), policy.environment).read(agent_code(script, scope))
+    code = list(agent_code(script, scope))
+    scope.flow.learn(code)
+    return Reader(Verdicts(policy, known), policy.environment).read(code)
 
 
 def _placed(script: Script, findings: Sequence[Finding]) -> list[Placed]:

@@ -4,21 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import libcst as cst
 
-from sandbox.policy import changes, environment, rules
+from sandbox.policy import changes, embedded, environment, handing, reflection, rules
 from sandbox.policy.agent_code import Code
+from sandbox.policy.binding import COMPREHENSIONS, class_scope, comprehension_scope, function_scope, imported
 from sandbox.policy.finding import Finding, spoken
 from sandbox.policy.names import called, meanings
-from sandbox.policy.scopes import (
-    COMPREHENSIONS,
-    Scope,
-    class_scope,
-    comprehension_scope,
-    function_scope,
-    imported,
-)
-from sandbox.policy.tree import children, literal
-from sandbox.policy.verdicts import BUILTINS, Verdicts
-from sandbox.policy.vocabulary import NAMESPACE_ATTRIBUTES, PICKLING_METHODS, REFLECTING_ATTRIBUTES, TELLING_ATTRIBUTES
+from sandbox.policy.scopes import Scope
+from sandbox.policy.tree import children
+from sandbox.policy.verdicts import Verdicts
+from sandbox.policy.vocabulary import DEFINITIONS, ONLY_WITH, TELLING_ATTRIBUTES
 
 
 class Reader:
@@ -29,6 +23,8 @@ class Reader:
         self.verdicts, self.variables = verdicts, variables
         self.findings: list[Finding] = []
         self._waiting: list[Code] = []
+        self._entered: set[int] = set()
+        """The contexts of `with` statements, by id of their expressions."""
         self._readers: dict[type[cst.CSTNode], Callable[..., None]] = {
             cst.Import: self._import,
             cst.ImportFrom: self._import,
@@ -46,6 +42,13 @@ class Reader:
             cst.AsName: self._as,
             cst.FunctionDef: self._function,
             cst.Lambda: self._lambda,
+            cst.Yield: self._yield,
+            cst.Annotation: self._annotation,
+            cst.Expr: self._statement,
+            cst.SimpleString: self._text,
+            cst.ConcatenatedString: self._text,
+            cst.With: self._with,
+            cst.Match: self._match,
             cst.Param: self._parameter,
             cst.ClassDef: self._class,
             cst.MatchAs: self._match_as,
@@ -83,7 +86,10 @@ class Reader:
             self._found(rule, full, node)
 
     def _name(self, node: cst.Name | cst.Attribute, scope: Scope) -> None:
-        self._names_read(node, meanings(node, scope))
+        names = meanings(node, scope)
+        self._names_read(node, names)
+        if isinstance(node, cst.Name):
+            self.findings += handing.function(node, names)
         root: cst.BaseExpression = node
         while isinstance(root, cst.Attribute):
             self._attribute(root, root.attr.value, root.value, scope)
@@ -99,19 +105,7 @@ class Reader:
             self._found(rule, spoken(name), node)
 
     def _attribute(self, node: cst.CSTNode, attribute: str, owner: cst.BaseExpression, scope: Scope) -> None:
-        """The rules on attributes that tell by their own name."""
-        if attribute in REFLECTING_ATTRIBUTES:
-            self._found(rules.REFLECTION, attribute, node)
-        elif attribute in NAMESPACE_ATTRIBUTES:
-            if owners := _outside(owner, scope):
-                self._found(rules.REFLECTION, f"{spoken(owners[0])}.{attribute}", node)
-        elif attribute in TELLING_ATTRIBUTES and not self._fine(attribute, owner, scope):
-            self._found(TELLING_ATTRIBUTES[attribute], attribute, node)
-
-    def _fine(self, attribute: str, owner: cst.BaseExpression, scope: Scope) -> bool:
-        """Whether it is an attribute of the region's own class, or the task allows it."""
-        own = isinstance(owner, cst.Name) and owner.value in changes.OWN
-        return own or self.verdicts.allowed(f"{name}.{attribute}" for name in meanings(owner, scope))
+        self.findings += reflection.attribute(node, attribute, owner, scope, self.verdicts)
 
     def _item(self, node: cst.Subscript, scope: Scope) -> None:
         self._names_read(node, meanings(node, scope))
@@ -120,27 +114,16 @@ class Reader:
     def _call(self, node: cst.Call, scope: Scope) -> None:
         functions = called(node, scope)
         self._names_read(node, meanings(node, scope))
-        self._reflecting_call(node, functions, scope)
+        self.findings += reflection.call(node, functions, scope, self.verdicts)
         self.findings += changes.call(node, functions, scope)
-        variable = environment.call(node, functions, self.variables)
+        self.findings += handing.arguments(node, functions, scope)
+        if id(node) not in self._entered and not ONLY_WITH.isdisjoint(functions):
+            self._found(rules.HOOK, f"{min(functions)} without a with statement", node)
+        variable = environment.call(node, functions, scope, self.variables)
         if variable is not None:
             self.findings.append(variable)
-        self._later(node.args if variable is not None else [node.func, *node.args], scope)
-
-    def _reflecting_call(self, node: cst.Call, functions: Iterable[str], scope: Scope) -> None:
-        """getattr(x, "name") is x.name; vars(x) is x.__dict__; locals() of a module is its names."""
-        subject = node.args[0].value if node.args else None
-        for function in functions:
-            if function == f"{BUILTINS}getattr" and subject is not None and len(node.args) > 1:
-                name = literal(node.args[1].value)
-                if name is not None:
-                    self._attribute(node, name, subject, scope)
-                elif modules := _outside(subject, scope):
-                    self._found(rules.INDIRECT, f"getattr({spoken(modules[0])}, ...)", node)
-            elif function == f"{BUILTINS}vars" and subject is not None:
-                self._attribute(node, "__dict__", subject, scope)
-            elif function in (f"{BUILTINS}vars", f"{BUILTINS}locals") and not scope.in_function:
-                self._found(rules.REFLECTION, spoken(function), node)
+        by_name = isinstance(node.func, cst.Name) and handing.reads_by_name(functions)
+        self._later(node.args if variable is not None or by_name else [node.func, *node.args], scope)
 
     def _argument(self, node: cst.Arg, scope: Scope) -> None:
         self._later([node.value], scope)
@@ -154,16 +137,20 @@ class Reader:
             self.findings += changes.set_attribute(target, scope)
             if not meanings(target.value, scope):
                 self._later([target.value], scope)
+        elif isinstance(target, cst.Name):
+            self._found(DEFINITIONS.get(target.value), target.value, target)
         elif isinstance(target, cst.Subscript):
             variable = environment.set_item(target, scope, self.variables)
             if variable is not None:
                 self.findings.append(variable)
             else:
+                self.findings += changes.set_item(target, scope)
                 self._later([target.value, *target.slice], scope)
 
     def _assign(self, node: cst.Assign, scope: Scope) -> None:
         for target in node.targets:
             self._target(target.target, scope)
+            self.findings += handing.kept(target.target, node.value, scope)
         self._later([node.value], scope)
 
     def _augmented(self, node: cst.AugAssign, scope: Scope) -> None:
@@ -177,6 +164,7 @@ class Reader:
     def _annotated(self, node: cst.AnnAssign, scope: Scope) -> None:
         if node.value is not None:
             self._target(node.target, scope)
+            self.findings += handing.kept(node.target, node.value, scope)
         self._later([node.annotation, node.value], scope)
 
     def _walrus(self, node: cst.NamedExpr, scope: Scope) -> None:
@@ -193,19 +181,54 @@ class Reader:
         self._target(node.name, scope)
 
     def _function(self, node: cst.FunctionDef, scope: Scope) -> None:
-        if node.name.value in PICKLING_METHODS:
-            self._found(rules.SERIALISATION, f"the method {node.name.value}", node)
+        self._found(DEFINITIONS.get(node.name.value), f"the method {node.name.value}", node)
         self._later([*node.decorators, node.params, node.returns], scope)
         self._later([node.body], function_scope(node, scope))
 
     def _lambda(self, node: cst.Lambda, scope: Scope) -> None:
+        inside = function_scope(node, scope)
+        self.findings += handing.module(node.body, inside)
         self._later([node.params], scope)
-        self._later([node.body], function_scope(node, scope))
+        self._later([node.body], inside)
+
+    def _yield(self, node: cst.Yield, scope: Scope) -> None:
+        if isinstance(node.value, cst.BaseExpression):
+            self.findings += handing.module(node.value, scope)
+        self._later([node.value], scope)
+
+    def _annotation(self, node: cst.Annotation, scope: Scope) -> None:
+        for code in embedded.annotated_code(node):
+            inside = Reader(self.verdicts, self.variables).read([(code, scope)])
+            self.findings += (finding._replace(node=node) for finding in inside)
+        self._later(children(node), scope)
+
+    def _statement(self, node: cst.Expr, scope: Scope) -> None:
+        """A text that stands by itself says something to people."""
+        if not isinstance(node.value, cst.SimpleString | cst.ConcatenatedString):
+            self._later([node.value], scope)
+
+    def _text(self, node: cst.SimpleString | cst.ConcatenatedString, scope: Scope) -> None:
+        telling = embedded.telling(node)
+        if telling is not None:
+            self._found(DEFINITIONS.get(telling, rules.REFLECTION), repr(telling), node)
+        if isinstance(node, cst.ConcatenatedString):
+            self._later(children(node), scope)
+
+    def _with(self, node: cst.With, scope: Scope) -> None:
+        self._entered.update(id(item.item) for item in node.items)
+        self._later(children(node), scope)
+
+    def _match(self, node: cst.Match, scope: Scope) -> None:
+        self.findings += handing.module(node.subject, scope)
+        self._later(children(node), scope)
 
     def _parameter(self, node: cst.Param, scope: Scope) -> None:
         self._later([node.annotation, node.default], scope)
 
     def _class(self, node: cst.ClassDef, scope: Scope) -> None:
+        for base in node.bases:
+            if changes.makes_tensors(base.value, scope):
+                self._found(rules.SUBCLASS, f"the class {node.name.value}", node)
         self._later([*node.decorators, *node.bases, *node.keywords], scope)
         self._later([node.body], class_scope(node, scope))
 
@@ -225,6 +248,7 @@ class Reader:
         self._later([node.pattern], scope)
 
     def _match_keyword(self, node: cst.MatchKeywordElement, scope: Scope) -> None:
+        self._attribute(node, node.key.value, node.key, Scope())
         self._later([node.pattern], scope)
 
     def _match_mapping(self, node: cst.MatchMapping, scope: Scope) -> None:
@@ -235,8 +259,3 @@ class Reader:
 
     def _nothing(self, node: cst.CSTNode, scope: Scope) -> None:
         pass
-
-
-def _outside(node: cst.BaseExpression, scope: Scope) -> list[str]:
-    """The modules and read-only definitions that an expression may stand for."""
-    return [name for name in sorted(meanings(node, scope)) if not name.startswith(BUILTINS)]

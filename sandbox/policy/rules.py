@@ -47,6 +47,11 @@ REFLECTION = Rule(
     "reaches into the interpreter or into code that is not the region's",
     "Pass what you need as an argument, or keep it on self.",
 )
+HANDED = Rule(
+    "handed on",
+    "is handed on as a value, so that what is used of it cannot be read",
+    "Name what you use of it where you use it: F.relu, getattr(self, name).",
+)
 PATCH = Rule(
     "patch",
     "changes code outside of the region",
@@ -62,6 +67,11 @@ HOOK = Rule(
     "global hook",
     "hooks into every module or optimizer, those of the read-only script included",
     "Hooks on submodules of your own are allowed: self.layer.register_forward_hook(...).",
+)
+SUBCLASS = Rule(
+    "tensor subclass",
+    "takes part in whatever the read-only script computes with its tensors, the loss included",
+    "Work on plain tensors; autograd functions and subclasses of nn.Module are allowed.",
 )
 DISTRIBUTED = Rule(
     "distributed",

@@ -1,5 +1,6 @@
 """Reading a libcst tree: the parts of a node that mean something, and literal text."""
 
+import ast
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -11,6 +12,7 @@ _FORMATTING = (
     *("equal", "operator"),
 )
 """How the fields begin that only say how the code is written."""
+_NO_F = str.maketrans("", "", "fF")
 _PARTS: dict[type[cst.CSTNode], tuple[str, ...]] = {}
 _MAX_TERMS = 100
 """A text put together from more literals than this is not read."""
@@ -41,8 +43,21 @@ def literal(node: cst.BaseExpression) -> str | None:
         if isinstance(part, cst.BinaryOperation) and isinstance(part.operator, cst.Add):
             waiting += [part.right, part.left]
             continue
-        value = part.evaluated_value if isinstance(part, cst.SimpleString | cst.ConcatenatedString) else None
+        value = (
+            part.evaluated_value if isinstance(part, cst.SimpleString | cst.ConcatenatedString) else _formatted(part)
+        )
         if not isinstance(value, str) or len(texts) == _MAX_TERMS:
             return None
         texts.append(value)
     return "".join(texts)
+
+
+def _formatted(node: cst.BaseExpression) -> str | None:
+    """The text of an f-string in which nothing is put in."""
+    if not isinstance(node, cst.FormattedString):
+        return None
+    raw = "".join(piece.value for piece in node.parts if isinstance(piece, cst.FormattedStringText))
+    if not all(isinstance(piece, cst.FormattedStringText) for piece in node.parts):
+        return None
+    text = ast.literal_eval(f"{node.start.translate(_NO_F)}{raw}{node.end}")
+    return str(text).replace("{{", "{").replace("}}", "}")

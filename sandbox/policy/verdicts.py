@@ -1,8 +1,9 @@
 """What the policy of one task says about a dotted name."""
 
+import sys
 from collections.abc import Iterable, Iterator
 
-from sandbox.policy.rules import IMPORT, TASK, TASK_WARNING, Rule
+from sandbox.policy.rules import IMPORT, REFLECTION, TASK, TASK_WARNING, Rule
 from sandbox.policy.vocabulary import HARMLESS, RULED
 from sandbox.task_schema import Policy
 
@@ -12,7 +13,13 @@ SCRIPT = "__main__."
 """Begins the dotted name of what the read-only script defines at module level."""
 
 _ORDINARY = {"signal", "code", "select", "time", "random", "resource", "queue", "io", "dis", "ast", "site"}
-"""Modules whose names are ordinary words, which other modules use for something else: torch.select, torch.signal."""
+"""Modules whose names are ordinary words, which torch uses for something else: torch.select, torch.signal."""
+
+_ALIASES = {"bltns": "builtins", "python_multiprocessing": "multiprocessing", "mp": "multiprocessing"}
+"""What other modules call the modules that they import."""
+
+_CLOSED = {*sys.stdlib_module_names, "numpy", "packaging"} - {"__future__"}
+"""Libraries in which nothing private is of use to a model; that of torch has entries of its own."""
 
 
 class Verdicts:
@@ -56,17 +63,24 @@ class Verdicts:
             return
         parts = name.split(".")
         for start in range(1, len(parts)):
-            module = parts[start].removeprefix("_")  # random._os
-            if module in self._foreign and ".".join(parts[: start + 1]) not in self._table:
-                yield ".".join([module, *parts[start + 1 :]])
+            if ".".join(parts[: start + 1]) in self._table:
+                continue
+            for module in {parts[start], parts[start].removeprefix("_")}:  # random._os
+                if module in _ALIASES or module in self._foreign or (module in _ORDINARY and parts[0] in _CLOSED):
+                    yield ".".join([_ALIASES.get(module, module), *parts[start + 1 :]])
 
     def _of(self, name: str) -> Rule | None:
         parts = name.split(".")
+        ours = name.startswith((BUILTINS, SCRIPT))
         for end in range(len(parts), 0, -1):
             prefix = ".".join(parts[:end])
-            if prefix in self._table and not (end == 1 < len(parts) and name.startswith((BUILTINS, SCRIPT))):
-                return self._table[prefix]
-        return None if name.startswith((BUILTINS, SCRIPT)) else IMPORT
+            if prefix in self._table and not (end == 1 < len(parts) and ours):
+                return self._table[prefix] or self._private(parts[end:], parts[0])
+        return None if ours else IMPORT
+
+    def _private(self, rest: Iterable[str], library: str) -> Rule | None:
+        private = any(part.startswith("_") and not part.endswith("__") for part in rest)
+        return REFLECTION if private and library in _CLOSED else None
 
 
 def _refuses(rule: Rule | None) -> bool:

@@ -1,4 +1,4 @@
-"""No false alarm: what honest code does is neither refused nor, but for a few kinds, warned of."""
+"""No false alarm: what honest code does is neither refused nor warned of."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -191,38 +191,109 @@ HONEST = {
                 except RuntimeError as error:
                     raise RuntimeError(f"{type(error).__name__}: {error}") from error
         """,
-}
+    "helpers that are given functions, classes and texts": """
+        import dataclasses
+        import functools
+        from typing import Annotated, Callable, Dict, Literal, Optional, Union
 
-WARNED = {
-    "Triton's cache": (
-        "head",
-        """
-        import os
-        os.environ.setdefault("TRITON_CACHE_DIR", "/tmp/triton")
-        os.environ["TRITON_PRINT_AUTOTUNING"] = "1"
+        ACTIVATIONS: Dict[str, Callable] = {"relu": F.relu, "silu": F.silu, "elu": lambda x: F.elu(x) + 1}
+        HAS_RMS = hasattr(F, "rms_norm") and hasattr(torch, "compile")
+        for library in (torch, np):
+            print(f"{library.__version__!r:>10}", file=sys.stderr)
+
+
+        @dataclasses.dataclass(frozen=True)
+        class Settings:
+            norm: Callable = nn.LayerNorm
+            mode: Literal["eval", "open", "exec"] = "eval"
+            note: Annotated[str, "the gate (a sigmoid)"] = "reads {name.load} and {0.__class__.__name__}"
+            cell: "Optional[Settings]" = None
+
+
+        def build(kind, *args, **kwargs):
+            return kind(*args, **kwargs)
+
+
+        def init(module, gain=1.0):
+            if isinstance(module, (nn.Linear, MLP)) or type(module) is nn.Embedding:
+                module.weight.data.mul_(gain)
+                module.bias = None
+                module.reset_parameters = lambda: None
+                setattr(module, "is_scaled", True)
+
+
+        def swap(module):
+            module.forward = torch.compile(module.forward)
+            return module
+
+
+        def counted(function):
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                wrapper.calls += 1
+                return function(*args, **kwargs)
+
+            wrapper.calls = 0
+            wrapper.__doc__ = "counts"
+            return wrapper
+
+
+        class Mix(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, q, k, scale: "Optional[float]" = None):
+                ctx.scale = scale
+                ctx.save_for_backward(q, k)
+                return q * k
+
+            @staticmethod
+            @torch.autograd.function.once_differentiable
+            def backward(ctx, grad):
+                q, k = ctx.saved_tensors
+                return grad * k, grad * q, None
+
+
+        class CausalSelfAttention(nn.Module):
+            norm_class = nn.LayerNorm
+            activation = staticmethod(F.silu)
+
+            def __init__(self, config):
+                super().__init__()
+                self.use_pos_emb = False
+                self.settings = Settings()
+                self.norm = self.settings.norm(config.n_embd)
+                self.norm_q = self.norm_class(config.n_embd)
+                self.proj = build(nn.Linear, config.n_embd, config.n_embd, bias=config.bias)
+                self.gate = swap(nn.Linear(config.n_embd, config.n_embd))
+                self.activations = dict(ACTIVATIONS)
+                self.act = ACTIVATIONS.get("silu", F.gelu)
+                self.dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}["fp32"]
+                self.norm.weight.data = self.norm.weight.data.to(self.dtype)
+                self.norm.bias = None
+                self.layers = nn.ModuleList([nn.Linear(config.n_embd, config.n_embd) for _ in range(2)])
+                for layer in self.layers:
+                    layer.forward = counted(layer.forward)
+                self.apply(init)
+                self.apply(functools.partial(init, gain=0.5))
+                self._caches = [torch.zeros(1)]
+                self._caches.append(torch.ones(1))
+
+            @property
+            def width(self):
+                return self.proj.weight.shape[0]
+
+            def load(self, x):
+                return x
+
+            def forward(self, x, mask: "Union[torch.Tensor, None]" = None):
+                with torch.autograd.graph.saved_tensors_hooks(lambda t: t.half(), lambda t: t.float()):
+                    y = Mix.apply(self.act(self.proj(x)), self.norm(x))
+                y, state = (y, mask) if mask is not None else (y[..., : self.width], None)
+                y = functools.reduce(torch.add, [y, self.load(x)])
+                np.testing.assert_allclose(1.0, 1.0)
+                if torch._dynamo.is_compiling() or torch.compiler.is_compiling():
+                    return y
+                return torch._foreach_mul([y], 1.0)[0] + torch.utils._pytree.tree_map(lambda t: 0 * t, y)
         """,
-        ["environment setting", "environment setting"],
-    ),
-    "Triton's cache, one a process": (
-        "head",
-        """
-        import os
-        import tempfile
-        cache = os.path.join(tempfile.gettempdir(), f"triton_{os.getpid()}_{os.environ.get('LOCAL_RANK', '0')}")
-        os.makedirs(cache, exist_ok=True)
-        os.environ["TRITON_CACHE_DIR"] = cache
-        """,
-        ["folder", "environment read", "folder", "environment setting"],
-    ),
-    "settings of torch": (
-        "head",
-        "torch.backends.cuda.matmul.allow_tf32 = True\ntorch._dynamo.config.cache_size_limit = 64",
-        ["setting", "setting"],
-    ),
-    "a seed": ("init", "torch.manual_seed(0)", ["seed"]),
-    "the clock": ("forward", "began = time.perf_counter()", ["clock"]),
-    "a name known only when it runs": ("init", "self.act = getattr(F, config.activation)", ["indirect name"]),
-    "a hook on what may be another's": ("init", "config.model.register_forward_hook(print)", ["hook"]),
 }
 
 
@@ -230,18 +301,6 @@ WARNED = {
 def test_honest_code_passes_without_a_word(name: str, scripted: Scripted, linear_task: LoadedTask) -> None:
     """Code in the manner of published agents passes every guard of the task, and nothing is said about it."""
     assert check(scripted("whole", HONEST[name]), {}, linear_task.task.policy) == ()
-
-
-@pytest.mark.parametrize("name", WARNED)
-def test_what_is_worth_knowing_is_warned_of(name: str, scripted: Scripted, linear_task: LoadedTask) -> None:
-    """The edit passes; each warning names its line and its rule, in the order of the lines."""
-    place, code, rules = WARNED[name]
-    document = scripted(place, code)
-    warnings = check(document, {}, linear_task.task.policy)
-    assert [warning.rpartition("(")[2].rstrip(")") for warning in warnings] == rules
-    numbers = [int(warning.split(",")[0].removeprefix("line ")) for warning in warnings]
-    assert numbers == sorted(numbers)
-    assert all(number in document.ranges[0] for number in numbers)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import libcst as cst
 import pytest
 
+from sandbox.policy.binding import bind_all, comprehension_scope, function_scope
 from sandbox.policy.names import meanings
-from sandbox.policy.scopes import Scope, bind_all, comprehension_scope, function_scope
+from sandbox.policy.scopes import Scope
 
 
 def module_of(text: str) -> tuple[cst.Module, Scope]:
@@ -40,6 +41,12 @@ def module_of(text: str) -> tuple[cst.Module, Scope]:
         ("for t in (torch, np): pass", "t.load", {"builtins.torch.load", "builtins.np.load"}),
         ("import torch", "(None, torch)[1].load", {"torch.load"}),
         ("a = b\nb = a", "a.c", set()),
+        ("import os\nm = {'a': os}", "m['b'].kill", {"os.kill"}),
+        ("import os\nm = [os]\nfor n in m: pass", "n.kill", {"os.kill"}),
+        ("import os\nm = [os]", "m.pop().kill", {"os.kill"}),
+        ("import os\nm = (m[0], os)", "m[1].kill", {"os.kill"}),
+        ("import os\nname = 'ki' + 'll'", "getattr(os, name)", {"os.kill"}),
+        ("import os", "getattr(os, f'\\x6bill')", {"os.kill"}),
         ("try:\n    import fla\nexcept ImportError:\n    fla = None", "fla.ops", {"fla.ops"}),
         ("with torch as t: pass\nfor u in v: pass", "t.x", set()),
         ("match x:\n    case {'a': y, **os}: pass\n    case [*io] as sys: pass", "os.x", set()),

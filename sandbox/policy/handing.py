@@ -1,0 +1,59 @@
+"""Modules, and the functions that read attributes by name, handed on to where nobody can read what is used of them."""
+
+from collections.abc import Iterable, Iterator
+
+import libcst as cst
+
+from sandbox.policy import rules
+from sandbox.policy.finding import Finding, spoken
+from sandbox.policy.flow import OWN, called_name
+from sandbox.policy.names import elements, meanings
+from sandbox.policy.scopes import Scope
+from sandbox.policy.verdicts import BUILTINS, SCRIPT
+from sandbox.policy.vocabulary import HARMLESS_READERS, INDIRECT_FUNCTIONS, MODULES
+
+
+def module(node: cst.BaseExpression | None, scope: Scope) -> Iterator[Finding]:
+    """What is found in giving away this value: a module, or a list or dictionary that holds one."""
+    if node is None:
+        return
+    inside = [meanings(*element) for element in elements(node, scope)]
+    for name in sorted(meanings(node, scope).union(*inside)):
+        if is_module(name):
+            yield Finding(rules.HANDED, name, node)
+            return
+
+
+def arguments(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
+    """What is found in the arguments of a call, unless what becomes of them is known."""
+    known = called_name(node) in scope.flow.followed
+    if any(name in HARMLESS_READERS for name in functions):
+        return
+    for argument in node.args:
+        if argument.star or not known:
+            yield from module(argument.value, scope)
+
+
+def kept(target: cst.BaseExpression, value: cst.BaseExpression, scope: Scope) -> Iterator[Finding]:
+    """What is found in keeping a value as an item, or as an attribute of something else than self."""
+    own = isinstance(target, cst.Attribute) and isinstance(target.value, cst.Name) and target.value.value in OWN
+    if isinstance(target, cst.Attribute | cst.Subscript) and not own:
+        yield from module(value, scope)
+
+
+def function(node: cst.Name, names: Iterable[str]) -> Iterator[Finding]:
+    """What is found in reading getattr and its like without calling it."""
+    for name in sorted(names):
+        if name in INDIRECT_FUNCTIONS:
+            yield Finding(rules.HANDED, spoken(name), node)
+            return
+
+
+def reads_by_name(functions: Iterable[str]) -> bool:
+    """Whether a call is one of getattr or its like, and of nothing else."""
+    return bool(functions) and all(name in INDIRECT_FUNCTIONS for name in functions)
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a module's, as far as can be told without importing anything."""
+    return name in MODULES or ("." not in name and not name.startswith((BUILTINS, SCRIPT)))
