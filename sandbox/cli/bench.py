@@ -35,7 +35,7 @@ def throughput(
 @app.command()
 def ranking(
     mechanisms: Annotated[str, typer.Option(help="Keys in the order of a longer training, the best first.")] = RANKED,
-    profile: ProfileOption = None,
+    profile: ProfileOption = "proxy",
     seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "42,43",
     settings: SetOption = None,
     as_json: JsonOption = False,
