@@ -53,12 +53,17 @@ def restore(folder: RunFolder) -> bool:
         return False
     for path in kept(folder):
         if _whole(path):
-            copy = folder.checkpoint.with_suffix(".restored")
-            remove(copy)
-            os.link(path, copy)
-            os.replace(copy, folder.checkpoint)
+            put_in_place(folder, path)
             return True
     return False
+
+
+def put_in_place(folder: RunFolder, path: Path) -> None:
+    """Let a run go on from one of its kept checkpoints."""
+    copy = folder.checkpoint.with_suffix(".restored")
+    remove(copy)
+    os.link(path, copy)
+    os.replace(copy, folder.checkpoint)
 
 
 def drop_kept(folder: RunFolder) -> None:

@@ -130,13 +130,15 @@ def run_child(
     stop_when: Callable[[], bool] = lambda: False,
     environment: Mapping[str, str] | None = None,
     confinement: Confinement | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Exit:
     """Run a command in a folder to its end and hand each line that it prints to `on_line`.
 
     With a `confinement` it runs in that sandbox; only code of our own runs without one. On a timeout, past a limit of
     the sandbox, or when `stop_when` says so, it is killed; on Ctrl-C or SIGTERM it is asked to save, waited for and
     killed, and Interrupted is raised; a second Ctrl-C ends the wait. Nothing that the child started outlives it.
-    `environment` is added to what every child gets. Raises IrregularFile where the log is no plain file.
+    `environment` is added to what every child gets, `descriptors` to the lock that it inherits. Raises IrregularFile
+    where the log is no plain file.
     """
     words, added = (list(command), {}) if confinement is None else confine(command, confinement)
     under_bubblewrap = confinement is not None and confinement.kind == "bubblewrap"
@@ -151,7 +153,7 @@ def run_child(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=(lock,),
+            pass_fds=(lock, *descriptors),
         )
         usage = None if confinement is None else UsageWatch(process.pid, confinement)
         output = _Output(process, log_file, on_line)

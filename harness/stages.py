@@ -16,11 +16,12 @@ from harness import checkpoints, preflight, scoring
 from harness.data.root import data_root
 from harness.data.training import TrainingData
 from harness.faults import Fault, classify
-from harness.files import write_atomically
+from harness.files import remove, write_atomically
 from harness.isolation import Confinement, confine
 from harness.isolation.confinement import wall_seconds
 from harness.launch import Exit, python_module, run_child
 from harness.preflight import report as preflight_report
+from harness.preflight.answer import Answer, answer_files
 from harness.profiles import Profile
 from harness.run_config import RunConfig, config_sha256
 from harness.run_folder import RunFolder
@@ -40,6 +41,9 @@ ANSWER_SECONDS = 600.0
 
 EVALUATION_SECONDS = 300.0
 """That the evaluator has beside its model: to read what is scored, and to report."""
+
+MOST_SAID = 500
+"""Characters that are repeated of an error in what a child wrote."""
 
 
 class MissingReport(Exception):
@@ -78,22 +82,38 @@ def run_preflight(
     """
     if not folder.run.exists():
         write_atomically(folder.run, msgspec.json.encode(config).decode())
-    paths = {"source": str(folder.source), "run": str(folder.run), "report": str(folder.preflight)}
-    request = preflight_report.Request(**paths, rules=rules, room=room)
-    with sandbox(folder, config, isolation, keeps_kernels=True, workers=room.shared) as confinement:
-        ended = _run_module(
-            preflight.__name__,
-            request,
-            folder.preflight,
-            folder,
-            config.device,
-            lock,
-            wall_seconds(PREFLIGHT_SECONDS),
-            kernel_caches(folder, kept=True),
-            confinement,
+    request = preflight_report.Request(str(folder.source), str(folder.run), rules, room)
+    question = folder.preflight.with_name(f"{folder.preflight.stem}.request.json")
+    write_atomically(question, msgspec.json.encode(request).decode())
+    with (
+        sandbox(folder, config, isolation, keeps_kernels=True, workers=room.shared) as confinement,
+        answer_files() as answer,
+    ):
+        ended = run_child(
+            python_module(preflight.__name__, str(question), *map(str, answer.descriptors)),
+            folder=folder.root,
+            log=folder.log,
+            lock=lock,
+            device=config.device,
+            timeout_seconds=wall_seconds(PREFLIGHT_SECONDS),
+            environment=kernel_caches(folder, kept=True),
+            confinement=confinement,
+            descriptors=answer.descriptors,
         )
-    report = msgspec.json.decode(folder.preflight.read_bytes(), type=preflight_report.Report)
+        report = _report_of(answer, ended, folder)
+    remove(question)
     return msgspec.structs.replace(report, seconds=ended.seconds)
+
+
+def _report_of(answer: Answer, ended: Exit, folder: RunFolder) -> preflight_report.Report:
+    fault = _fault(ended, folder) or Fault("error", f"{preflight.__name__} ended without a report")
+    try:
+        report = None if ended.timed_out else answer.report()
+    except (ValueError, RecursionError) as error:
+        report, fault = None, Fault("error", f"what its process reported is no report: {error}"[:MOST_SAID])
+    if report is None:
+        raise MissingReport(fault, ended)
+    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +203,17 @@ def command_elsewhere(
 
 
 def run_scoring(
-    folder: RunFolder, config: RunConfig, profile: Profile, lock: int, isolation: str | None = None
+    folder: RunFolder,
+    config: RunConfig,
+    profile: Profile,
+    lock: int,
+    isolation: str | None = None,
+    allowed: scoring_report.Allowed = scoring_report.ANYTHING,
 ) -> scoring_report.Report:
-    """Score the folder's checkpoint; the answer goes through no file that the agent's code could name.
+    """Score the folder's checkpoint, which may hold what is `allowed`.
 
-    Raises MissingReport when the evaluator died, Interrupted on Ctrl-C, NoIsolation.
+    The answer goes through no file that the agent's code could name. Raises MissingReport when the evaluator died,
+    Interrupted on Ctrl-C, NoIsolation.
     """
     with private_folder() as private:
         report = private / "report.json"
@@ -197,6 +223,7 @@ def run_scoring(
             data=profile.data,
             metrics=profile.metrics,
             windows=profile.windows,
+            allowed=allowed,
         )
         ended = _evaluate(scoring.__name__, request, report, folder, config.device, lock)
         answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.Report)

@@ -43,7 +43,7 @@ def main() -> None:
             settings = settings_of(small(request.config), Path(folder))
             run.write_bytes(msgspec.json.encode(vars(settings)))
             if sys.argv[2] == "preflight":
-                Preflight(Check(str(source), str(run), "", RULES)).run_all()
+                Preflight(Check(str(source), str(run), RULES)).run_all()
             else:
                 train(source, settings)
 

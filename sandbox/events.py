@@ -96,6 +96,10 @@ class Reserve(_Event, frozen=True):
     """Whether the script is one to compare with, which cannot be submitted: sandbox.rules.is_reference."""
     seeds: tuple[int, ...] = ()
     """All seeds that the test trains, one after the other, where there are several; `seed` is the first."""
+    most_numbers: int | None = None
+    """In parameters and buffers, that the task allows at this profile; None where it sets no limit."""
+    stored: int | None = None
+    """Entries of the model's state dict, as the check counted them; None where no check was made."""
 
 
 class SeedScored(_Event, frozen=True):
@@ -115,6 +119,14 @@ class Resume(_Event, frozen=True):
     """An interrupted test goes on from its last checkpoint."""
 
     test: int
+
+
+class Stop(_Event, frozen=True):
+    """A test was interrupted by Ctrl-C or SIGTERM, with a checkpoint that it can go on from."""
+
+    test: int
+    checkpoint_sha256: str
+    """Of that checkpoint."""
 
 
 class Commit(_Event, frozen=True):
@@ -157,6 +169,8 @@ class Refund(_Event, frozen=True):
     detail: str
     resumable: bool
     """Whether a checkpoint remains that the test can go on from."""
+    checkpoint_sha256: str | None = None
+    """Of that checkpoint; None where there is none, or an earlier version recorded none."""
 
 
 class Submit(_Event, frozen=True):
@@ -175,5 +189,5 @@ class Submit(_Event, frozen=True):
             _require_finite(metrics)
 
 
-Event = Start | Edit | Undo | Redo | Reset | Reserve | SeedScored | Resume | Commit | Score | Refund | Submit
+Event = Start | Edit | Undo | Redo | Reset | Reserve | SeedScored | Resume | Stop | Commit | Score | Refund | Submit
 TextChange = Edit | Undo | Redo | Reset

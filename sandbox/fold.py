@@ -20,6 +20,7 @@ from sandbox.events import (
     Score,
     SeedScored,
     Start,
+    Stop,
     Submit,
     TextChange,
     Undo,
@@ -72,6 +73,8 @@ def _after(state: SessionState, entry: Entry) -> SessionState:
             return _seed_scored(state, event)
         case Resume() as event:
             return _resume(state, event)
+        case Stop() as event:
+            return _stop(state, event)
         case Commit() | Refund() as event:
             return _end(state, event, entry)
         case Score() as event:
@@ -160,6 +163,8 @@ def _reserve(state: SessionState, event: Reserve, entry: Entry) -> SessionState:
         reference=event.reference,
         began=entry.time,
         seeds=event.seeds,
+        most_numbers=event.most_numbers,
+        stored=event.stored,
     )
     return _with_test(state, test)
 
@@ -170,7 +175,7 @@ def _seed_scored(state: SessionState, event: SeedScored) -> SessionState:
     if test.status != "reserved" or left[:1] != [event.seed]:
         raise UsageError(f"Test {test.number} does not wait for seed {event.seed}.", run="linbench status")
     by_seed = {**test.by_seed, event.seed: SeedState(event.metrics, event.facts)}
-    return _with_test(state, replace(test, by_seed=by_seed))
+    return _with_test(state, replace(test, by_seed=by_seed, resumed_from=None))
 
 
 def _resume(state: SessionState, event: Resume) -> SessionState:
@@ -180,10 +185,15 @@ def _resume(state: SessionState, event: Resume) -> SessionState:
         _require_budget(state)
     elif test.status != "reserved":
         raise UsageError(f"Test {test.number} is {test.status}; there is nothing to resume.", run="linbench test")
-    return _with_test(
-        state,
-        replace(test, status="reserved", resumes=test.resumes + 1, ended=None, reason=None, detail="", resumable=False),
-    )
+    begun = replace(test, status="reserved", ended=None, reason=None, detail="", resumable=False)
+    return _with_test(state, replace(begun, resumes=test.resumes + 1, resumed_from=test.stopped_at, stopped_at=None))
+
+
+def _stop(state: SessionState, event: Stop) -> SessionState:
+    test = _find_test(state, event.test)
+    if test.status != "reserved":
+        raise UsageError(f"Test {test.number} is {test.status}; it cannot be stopped.", run="linbench status")
+    return _with_test(state, replace(test, stopped_at=event.checkpoint_sha256))
 
 
 def _end(state: SessionState, event: Commit | Refund, entry: Entry) -> SessionState:
@@ -197,7 +207,7 @@ def _end(state: SessionState, event: Commit | Refund, entry: Entry) -> SessionSt
         outcome = {"status": event.status, "metrics": event.metrics, "facts": event.facts}
     else:
         outcome = {"status": "refunded", "detail": event.detail, "resumable": event.resumable}
-        outcome["refunds"] = test.refunds + 1
+        outcome |= {"refunds": test.refunds + 1, "stopped_at": event.checkpoint_sha256}
     return _with_test(state, replace(test, ended=entry.time, reason=event.reason, **outcome))
 
 

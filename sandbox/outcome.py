@@ -52,6 +52,7 @@ def facts_of(
         "score_seconds": score.seconds if score else None,
         "validation_tokens": score.tokens if score else None,
         "validation_sha256": score.tokens_sha256 if score else None,
+        "checkpoint_numbers": score.numbers if score else None,
         "audit": msgspec.to_builtins(score.audit) if score else None,
         "not_measured": score.errors or None if score else None,
         "checkpoint_sha256": checkpoint_sha256,

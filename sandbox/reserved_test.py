@@ -15,9 +15,9 @@ from harness.preflight.report import Report as PreflightReport
 from sandbox.conditions import Conditions
 from sandbox.document import Document
 from sandbox.errors import MachineFault, RunFailed, Stopped
-from sandbox.events import Commit, Refund, SeedScored
+from sandbox.events import Commit, Refund, SeedScored, Stop
 from sandbox.locks import cannot_write
-from sandbox.outcome import result_json
+from sandbox.outcome import result_json, sha256_of
 from sandbox.seed_run import Failed, SeedRun, Void
 from sandbox.seeds import joint_facts, mean_metrics
 from sandbox.session import Session
@@ -28,6 +28,11 @@ def edit_command(document: Document, line: int | None) -> str:
     """The command that edits the region around `line`, else the first."""
     ranges = [lines for lines in document.ranges if line is not None and line in lines]
     return f"linbench edit --range {(ranges or document.ranges)[0].option}"
+
+
+def _checkpoint_of(run: SeedRun) -> str | None:
+    """The sha256 of what a seed can go on from; None where there is nothing."""
+    return sha256_of(run.folder.checkpoint) if is_regular(run.folder.checkpoint) else None
 
 
 class ReservedTest:
@@ -65,12 +70,21 @@ class ReservedTest:
         run = SeedRun(self.session, self.state, self.test, seed, self.conditions, self.data, self.lock)
         try:
             scored = run.to_its_score(report)
+        except Interrupted:
+            self._note_stop(_checkpoint_of(run))
+            raise
         except Failed as failed:
-            self._end_badly(seed, failed, is_regular(run.folder.checkpoint))
+            self._end_badly(seed, failed, _checkpoint_of(run))
         except Void as void:
             self._end_invalid(seed, void)
         checkpoints.drop_kept(run.folder)
         return scored
+
+    def _note_stop(self, checkpoint: str | None) -> None:
+        """Record what the test can go on from: whoever has a shell could put another one there before it does."""
+        if checkpoint is not None:
+            with self.session.transact() as transaction:
+                transaction.append(Stop(self.test.number, checkpoint))
 
     def _keep_seed(self, seed: int, scored: SeedState) -> None:
         """Record a seed's result; no folder of a later seed may hold what this one's processes could have put there."""
@@ -81,10 +95,10 @@ class ReservedTest:
             event = SeedScored(self.test.number, seed, scored.metrics, scored.facts)
             self.test = transaction.append(event).tests[self.test.number]
 
-    def _end_badly(self, seed: int, failed: Failed, checkpoint: bool) -> NoReturn:
+    def _end_badly(self, seed: int, failed: Failed, checkpoint: str | None) -> NoReturn:
         fault = failed.fault
         if fault.refunded and self.state.refunds_given < self.state.start.tests:
-            self._refund(seed, fault, resumable=checkpoint or bool(self.test.by_seed))
+            self._refund(seed, fault, checkpoint)
         traceback = {"traceback": failed.traceback} if failed.traceback else {}
         facts = {**failed.facts, **traceback, **self._failing(seed), "message": fault.message}
         self._commit("failed", fault.reason, {}, facts)
@@ -103,9 +117,10 @@ class ReservedTest:
             run=edit_command(self.state.document, None),
         ) from void
 
-    def _refund(self, seed: int, fault: Fault, resumable: bool) -> NoReturn:
+    def _refund(self, seed: int, fault: Fault, checkpoint: str | None) -> NoReturn:
+        resumable = checkpoint is not None or bool(self.test.by_seed)
         with self.session.transact() as transaction:
-            transaction.append(Refund(self.test.number, fault.reason, fault.message, resumable))
+            transaction.append(Refund(self.test.number, fault.reason, fault.message, resumable, checkpoint))
         raise MachineFault(
             f"Test {self.test.number} was stopped ({fault.reason}){self._at(seed)}: {fault.message}. It is refunded.",
             run="linbench test --resume" if resumable else "linbench test",

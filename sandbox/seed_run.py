@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from harness import stages
+from harness import checkpoints, stages
 from harness.agent_traceback import agent_frames, format_frames
 from harness.data.training import TrainingData
 from harness.environment import harness_sha256
@@ -17,9 +17,10 @@ from harness.files import IrregularFile, is_regular, read_regular, remove, write
 from harness.launch import Exit
 from harness.machine import gpu_names
 from harness.metrics import read_evaluations
+from harness.preflight.report import MOST_REPORT_BYTES, UNCHECKED
 from harness.preflight.report import Report as PreflightReport
 from harness.run_config import halve_micro_batch
-from harness.scoring.report import Invalid
+from harness.scoring.report import Allowed, Invalid
 from harness.scoring.report import Report as ScoringReport
 from sandbox.conditions import Conditions, as_it_ran, of_seed
 from sandbox.document import split_lines
@@ -29,9 +30,6 @@ from sandbox.progress import TrainingProgress
 from sandbox.receipts import receipt
 from sandbox.session import Session
 from sandbox.state import SeedState, SessionState, TestState
-
-MOST_REPORT_BYTES = 2**20
-"""Of a preflight.json, which lies where the agent's code can write."""
 
 
 class Failed(Exception):
@@ -81,12 +79,28 @@ class SeedRun:
         """
         try:
             self.folder.root.mkdir(exist_ok=True)
+            self._require_own_checkpoint()
             if is_regular(self.folder.checkpoint):
                 self.conditions = as_it_ran(self.conditions, self.folder.run)
             self._write_folder(report)
             return self._train_and_score()
         except IrregularFile as strange:
             raise Failed(Fault("irregular_file", f"the script left its folder changed: {strange}"), {}) from strange
+
+    def _require_own_checkpoint(self) -> None:
+        """Go on from the checkpoint that the test was stopped with, where its hash was recorded. Raises Void."""
+        recorded = self.test.resumed_from
+        if recorded is None:
+            return
+        for path in (self.folder.checkpoint, *checkpoints.kept(self.folder)):
+            if is_regular(path) and sha256_of(path) == recorded:
+                if path != self.folder.checkpoint:
+                    checkpoints.put_in_place(self.folder, path)
+                return
+        if os.path.lexists(self.folder.checkpoint):
+            message = f"ckpt.pt is not the checkpoint that the test was stopped with, whose sha256 was {recorded}"
+            raise Void("checkpoint_changed", message, {})
+        print("linbench: the checkpoint is gone, and the training begins again.", file=sys.stderr)
 
     def _write_folder(self, report: PreflightReport | None) -> None:
         """Put the test's folder together from the ledger; again after a crash, it comes to the same."""
@@ -129,7 +143,9 @@ class SeedRun:
         shown = tuple(name for name in conditions.profile.metrics if name not in hidden)
         profile = msgspec.structs.replace(conditions.profile, metrics=shown)
         try:
-            return stages.run_scoring(self.folder, conditions.config, profile, self.lock, conditions.isolation)
+            config, isolation = conditions.config, conditions.isolation
+            allowed = Allowed(numbers=self.test.most_numbers, stored=self.test.stored)
+            return stages.run_scoring(self.folder, config, profile, self.lock, isolation, allowed)
         except stages.MissingReport as missing:
             fault = missing.fault
             if not fault.refunded:
@@ -215,8 +231,8 @@ class SeedRun:
         try:
             content = read_regular(self.checked, MOST_REPORT_BYTES)
             return msgspec.json.decode(content, type=PreflightReport)
-        except (FileNotFoundError, IrregularFile, msgspec.MsgspecError, UnicodeDecodeError):
-            return PreflightReport()
+        except (FileNotFoundError, IrregularFile, ValueError, RecursionError):
+            return UNCHECKED
 
 
 def _indented(report: PreflightReport | ScoringReport) -> str:

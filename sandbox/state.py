@@ -69,6 +69,14 @@ class TestState:
     """All of them in the order of their runs, where there are several; `seed` is the first."""
     by_seed: Mapping[int, SeedState] = field(default_factory=dict)
     """The seeds that are trained and scored, where there are several; `metrics` are their means."""
+    most_numbers: int | None = None
+    """In parameters and buffers, that the task allows at this profile; None means off."""
+    stored: int | None = None
+    """Entries of the model's state dict, as the check counted them; None where no check was made."""
+    stopped_at: str | None = None
+    """The sha256 of the checkpoint with which it was stopped last; None where nobody could record it."""
+    resumed_from: str | None = None
+    """What `stopped_at` was when it went on, until the seed of that checkpoint is scored."""
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from harness.agent_traceback import agent_frames, format_frames
 from harness.faults import Fault
 from harness.files import remove, write_atomically
 from harness.launch import Busy, Exit, Interrupted, exclusive
+from harness.preflight.report import UNCHECKED, Rules
 from harness.preflight.report import Report as PreflightReport
 from harness.run_config import without_paths
 from harness.run_folder import RunFolder
@@ -92,7 +93,7 @@ def run_test(session: Session, conditions: Conditions) -> TestState:
         _refuse_unlawful(state, _reservation(state, conditions))  # before the check takes its time
     data = open_data(conditions)
     report = check(session, state, conditions)
-    with begin_test(session, state, conditions) as (number, lock):
+    with begin_test(session, state, conditions, report) as (number, lock):
         return ReservedTest(session, number, conditions, data, lock).to_the_end(report)
 
 
@@ -134,8 +135,10 @@ def _holding_interrupted(session: Session, state: SessionState, conditions: Cond
         yield
 
 
-def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
+def _reservation(state: SessionState, conditions: Conditions, report: PreflightReport = UNCHECKED) -> list[Event]:
     """What a new test comes to in the ledger: one that was interrupted is given up for it, and stays spent.
+
+    `report` is what the check found, which the trained model is compared with.
 
     Raises BudgetSpent when resuming that one is all that can still be done.
     """
@@ -160,6 +163,8 @@ def _reservation(state: SessionState, conditions: Conditions) -> list[Event]:
         seeds=state.start.seeds,
         isolation=conditions.isolation,
         reference=is_reference(state),
+        most_numbers=Rules(parameters=state.task.task.constraints.parameter_ceiling).limit(report.baseline),
+        stored=report.stored,
     )
     return [*given_up, reserve]
 
@@ -171,7 +176,9 @@ def _refuse_unlawful(state: SessionState, events: list[Event]) -> None:
 
 
 @contextmanager
-def begin_test(session: Session, state: SessionState, conditions: Conditions) -> Iterator[tuple[int, int]]:
+def begin_test(
+    session: Session, state: SessionState, conditions: Conditions, report: PreflightReport = UNCHECKED
+) -> Iterator[tuple[int, int]]:
     """Spend one test on the script that was checked, and hold its folder: gives its number and the lock."""
     with ExitStack() as held:
         with session.transact() as transaction, _holding_interrupted(session, transaction.state, conditions):
@@ -181,7 +188,7 @@ def begin_test(session: Session, state: SessionState, conditions: Conditions) ->
                     f"{transaction.state.revision}. No test was spent.",
                     run="linbench test",
                 )
-            events = _reservation(transaction.state, conditions)
+            events = _reservation(transaction.state, conditions, report)
             _refuse_unlawful(transaction.state, events)
             number = len(transaction.state.tests) + 1
             lock = held.enter_context(_alone(session, number))

@@ -25,6 +25,7 @@ from harness.scoring.loss import validation_loss
 from harness.scoring.model_process import ModelFiles
 from harness.scoring.passages import Passage, score_passages
 from harness.scoring.remote_model import RemoteModel
+from harness.scoring.weights import read_weights
 from harness.script import load_script
 
 GOALS = {"windows": 1.5, "passages": 2.5}
@@ -98,11 +99,11 @@ def in_this_process(root: Path, config: RunConfig) -> tuple[RunFolder, float, di
 
 def in_its_own(folder: RunFolder, config: RunConfig) -> tuple[float, dict[str, float]]:
     """Seconds until a sandboxed process has loaded the model, and tokens a second of scoring it there."""
-    with private_folder() as private:
+    with private_folder() as private, read_weights(folder.checkpoint) as weights:
         files = ModelFiles(
             source=folder.source,
             run=folder.run,
-            checkpoint=folder.checkpoint,
+            weights=weights,
             config=config,
             confinement=model_sandbox(folder, config, None, private),
             kernels=folder.kernels,

@@ -1,5 +1,9 @@
-"""The preflight's child process: `python -m harness.preflight REQUEST`, a path to a Request as JSON."""
+"""The preflight's child process: `python -m harness.preflight REQUEST BASELINE_FD REPORT_FD`.
 
+REQUEST is a path to a Request as JSON; the answers go to the descriptors (harness.preflight.answer).
+"""
+
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -7,8 +11,11 @@ from pathlib import Path
 import msgspec
 
 from harness.child import prepare_child, withhold_validation_text
-from harness.files import write_atomically
+from harness.preflight.answer import send_baseline, send_report
 from harness.preflight.report import Report, Request
+
+MOST_TEXT = 100_000
+"""Characters of an error and of a traceback; the agent's code could raise a longer one."""
 
 
 def main() -> None:
@@ -19,8 +26,12 @@ def main() -> None:
     from harness.preflight.preflight import Preflight
 
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
+    baseline, answer = map(int, sys.argv[2:])
+    os.set_inheritable(answer, False)  # for no process that the agent's code starts
     preflight = Preflight(request)
     failed, error, trace, figures = None, None, "", {}
+    preflight.count_baselines()
+    send_baseline(baseline, preflight.baseline)
     try:
         preflight.run_all()
     except CheckFailed as problem:
@@ -30,13 +41,14 @@ def main() -> None:
     report = Report(
         checks=tuple(preflight.checks),
         parameters=preflight.size.without_positions if preflight.size else None,
+        stored=preflight.size.stored if preflight.size else None,
         failed=failed,
-        error=error,
+        error=error and error[:MOST_TEXT],
         figures=figures,
-        traceback=trace,
+        traceback=trace[-MOST_TEXT:],
         warnings=tuple(preflight.warnings),
     )
-    write_atomically(Path(request.report), msgspec.json.encode(report).decode())
+    send_report(answer, report)
 
 
 if __name__ == "__main__":

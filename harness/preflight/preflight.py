@@ -15,8 +15,8 @@ from harness.preflight.causal import check_causality
 from harness.preflight.fits import check_fit
 from harness.preflight.found import Found
 from harness.preflight.gradients import check_gradients
-from harness.preflight.parameters import Size, check_parameters, largest, size_of
-from harness.preflight.report import Check, Request
+from harness.preflight.parameters import Size, check_parameters, largest, looked_at, size_of
+from harness.preflight.report import Baseline, Check, Request
 from harness.preflight.subject import Subject, load
 from harness.preflight.subquadratic import check_cost
 from harness.preflight.workers import Pair
@@ -32,12 +32,11 @@ class Preflight:
         self.current = ""
         self.size: Size | None = None
         """The model's parameters, once they are counted."""
-        self.baseline: tuple[str, int] | None = None
-        """The largest baseline's name and parameters."""
+        self.baseline: Baseline | None = None
 
     def run_all(self) -> None:
         """Raise what the agent's code raises, or CheckFailed."""
-        self._count_baselines()
+        self.count_baselines()
         rules, subject = self.request.rules, self._open()
         step = self._build(subject)
         with self._two_workers() as pair:
@@ -53,9 +52,9 @@ class Preflight:
             torch.cuda.empty_cache()
         self._add("fits", lambda: check_fit(subject, self.request.room))
 
-    def _count_baselines(self) -> None:
+    def count_baselines(self) -> None:
         """Before any of the agent's code runs in this process: it has no say in what it is measured by."""
-        if self.request.rules.parameters is not None:
+        if self.request.rules.parameters is not None and self.baseline is None:
             config = msgspec.json.decode(Path(self.request.run).read_bytes())
             self.baseline = largest(self.request.rules.baselines, SimpleNamespace(**config))
 
@@ -79,16 +78,22 @@ class Preflight:
         steps: list[Step] = []
 
         def builds() -> Found:
-            self.size = size_of(subject.script, subject.settings)
+            self.size = self._size_of(subject)
             steps.append(Step(subject))
             return Found(f"{self.size.without_positions:,} parameters at full size")
 
         self._add("builds", builds)
         size = self.size
         assert size is not None
-        ceiling = self.request.rules.parameters
-        self._add("parameters", lambda: check_parameters(size, ceiling, self.baseline))
+        self._add("parameters", lambda: check_parameters(size, self.request.rules, self.baseline))
         return steps[0]
+
+    def _size_of(self, subject: Subject) -> Size:
+        """On the meta device; where that is too much and buffers have a part in it, their values are looked at."""
+        size = size_of(subject.script, subject.settings)
+        limit = self.request.rules.limit(self.baseline)
+        too_much = limit is not None and size.all > limit and size.buffers > 0
+        return looked_at(subject.script, subject.settings) if too_much else size
 
     def _learn(self, step: Step) -> None:
         self._add("forward", step.forward)
@@ -109,7 +114,7 @@ class Preflight:
         if not self.request.room.shared:
             yield None
             return
-        with tempfile.TemporaryDirectory(prefix="workers-", dir=Path(self.request.report).parent) as folder:
+        with tempfile.TemporaryDirectory(prefix="workers-", dir=Path(self.request.source).parent) as folder:
             pair = Pair(self.request, Path(folder))
             try:
                 yield pair

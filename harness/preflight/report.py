@@ -4,6 +4,17 @@ from typing import Any
 
 import msgspec
 
+MOST_REPORT_BYTES = 2**20
+"""Of a report, which the agent's code could have made longer."""
+
+
+class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The largest baseline of the task at the profile's size."""
+
+    name: str
+    parameters: int
+    """As the task limits them."""
+
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a task asks of a model, beyond running."""
@@ -18,6 +29,10 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The most parameters, learned positions included, as a multiple of the largest baseline's; None means off."""
     baselines: dict[str, str] = {}
     """The script with each baseline in its place, by the baseline's name."""
+
+    def limit(self, baseline: Baseline | None) -> int | None:
+        """The numbers that a model may hold; None without a ceiling, or where no baseline builds at these sizes."""
+        return None if self.parameters is None or baseline is None else int(self.parameters * baseline.parameters)
 
 
 ANY = Rules()
@@ -53,8 +68,6 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The script's snapshot."""
     run: str
     """A run config file, without data."""
-    report: str
-    """Where the answer goes."""
     rules: Rules = ANY
     room: Room = ONE_PROCESS
 
@@ -75,6 +88,10 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     checks: tuple[Check, ...] = ()
     parameters: int | None = None
     """At the profile's full size, learned positions left out; None where the script could not be built."""
+    stored: int | None = None
+    """Entries of the model's state dict, which its checkpoint has to have too."""
+    baseline: Baseline | None = None
+    """Counted before the agent's code ran; None where the task sets no ceiling, or none builds at these sizes."""
     failed: str | None = None
     """Name of the check that failed; None when all passed."""
     error: str | None = None
@@ -86,3 +103,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     """Wall time of the whole preflight, taken in the parent."""
+
+
+UNCHECKED = Report()
+"""Of a script that nobody has looked at."""

@@ -25,10 +25,11 @@ from harness.scoring.language_model import language_model_of, tokenizer_of
 from harness.scoring.logits import NotScorable
 from harness.scoring.loss import windows
 from harness.scoring.metrics import measure
-from harness.scoring.model_process import ModelFailure, model_files
+from harness.scoring.model_process import ModelFailure, ModelFiles, model_files
 from harness.scoring.passage_audit import Journal, ask_again
 from harness.scoring.remote_model import RemoteModel
 from harness.scoring.report import Report, Request, decode
+from harness.scoring.weights import Unreadable, read_weights
 
 
 def main() -> None:
@@ -40,31 +41,57 @@ def main() -> None:
 
 
 def score(request: Request) -> Report:
-    """Measure what is asked for. Raises DataError where the data set of the profile is not prepared."""
+    """Measure what is asked for. Raises DataError where the data set of the profile is not prepared.
+
+    A model whose process is killed is asked once more: a machine without memory may have done it, and so may the
+    agent's code, which would else have another try as often as it liked.
+    """
+    report = _score_once(request)
+    if report.error is None or report.reason != "killed":
+        return report
+    print(f"{report.error}; scoring begins again", file=sys.stderr, flush=True)
+    report = _score_once(request)
+    if report.error is None or report.reason != "killed":
+        return report
+    return replace(report, reason="crashed", error=f"{report.error}, and so it was when it was asked before")
+
+
+def _score_once(request: Request) -> Report:
     tokenizer = tokenizer_of(request.data)
     windows_WT = None
     if "val_loss" in request.metrics:
         windows_WT = windows(validation_tokens(request.data), request.model.config.block_size, request.windows)
-    files = model_files(request.model)
+    report = Report()
+    try:
+        with read_weights(Path(request.model.checkpoint)) as weights:
+            report = Report(step=weights.step, numbers=weights.numbers)
+            weights.require(request.allowed)
+            report = _measured(report, request, model_files(request.model, weights), tokenizer, windows_WT)
+    except NotScorable as problem:
+        report = replace(report, error=str(problem), invalid=problem.reason)
+    except ModelFailure as problem:
+        report = replace(report, error=str(problem), reason=problem.reason, traceback=problem.traceback)
+    except torch.OutOfMemoryError as problem:
+        report = replace(report, error=f"no memory is left beside the model: {problem}", reason="out_of_memory")
+    except IrregularFile as problem:
+        report = replace(report, error=str(problem), reason="irregular_file")
+    except Unreadable as problem:
+        report = replace(report, error=str(problem))
+    return report
+
+
+def _measured(
+    report: Report, request: Request, files: ModelFiles, tokenizer: Tokenizer, windows_WT: np.ndarray | None
+) -> Report:
     with RemoteModel(files) as first, RemoteModel(files) as second, RemoteModel(files) as third:
-        report = Report()
-        try:
-            if windows_WT is not None:
-                first.start()
-            report = Report(step=second.load())
-            if windows_WT is not None:
-                report = _with_loss(report, first, second, windows_WT)
-            others = [name for name in request.metrics if name != "val_loss"]
-            if report.error is None and others:
-                report = _with_others(report, second, third, tokenizer, others)
-        except NotScorable as problem:
-            report = replace(report, error=str(problem), invalid=problem.reason)
-        except ModelFailure as problem:
-            report = replace(report, error=str(problem), reason=problem.reason, traceback=problem.traceback)
-        except torch.OutOfMemoryError as problem:
-            report = replace(report, error=f"no memory is left beside the model: {problem}", reason="out_of_memory")
-        except IrregularFile as problem:
-            report = replace(report, error=str(problem), reason="irregular_file")
+        if windows_WT is not None:
+            first.start()
+        second.load()
+        if windows_WT is not None:
+            report = _with_loss(report, first, second, windows_WT)
+        others = [name for name in request.metrics if name != "val_loss"]
+        if report.error is None and others:
+            report = _with_others(report, second, third, tokenizer, others)
     return report
 
 

@@ -13,7 +13,6 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from harness.faults import Reason, classify
-from harness.files import open_regular
 from harness.isolation import Confinement, confine
 from harness.isolation.ending import end
 from harness.isolation.usage import UsageWatch, children
@@ -24,6 +23,7 @@ from harness.scoring import shared_memory, withheld
 from harness.scoring.logits import NotScorable
 from harness.scoring.messages import Answer, Channel, Chunk, Failed, Misshapen, Ready
 from harness.scoring.report import Model
+from harness.scoring.weights import Weights
 
 Kind = TypeVar("Kind", Ready, Answer, Chunk)
 
@@ -48,7 +48,7 @@ class ModelFiles:
 
     source: Path
     run: Path
-    checkpoint: Path
+    weights: Weights
     config: RunConfig
     """What `run` says, as the parent knows it."""
     answer_seconds: float
@@ -66,12 +66,12 @@ class ModelFiles:
         return self.config.micro_batch_size * self.config.block_size
 
 
-def model_files(model: Model) -> ModelFiles:
-    """The same as a request says it; its time begins now."""
+def model_files(model: Model, weights: Weights) -> ModelFiles:
+    """The same as a request says it, with what was read of its checkpoint; its time begins now."""
     return ModelFiles(
         source=Path(model.source),
         run=Path(model.run),
-        checkpoint=Path(model.checkpoint),
+        weights=weights,
         config=model.config,
         answer_seconds=model.answer_seconds,
         deadline=time.monotonic() + model.seconds,
@@ -100,10 +100,7 @@ def start_server(
 
 
 class ModelProcess:
-    """One process that runs the agent's code, the connection to it and the memory that is shared with it.
-
-    Raises IrregularFile for a checkpoint that is no plain file.
-    """
+    """One process that runs the agent's code, the connection to it and the memory that is shared with it."""
 
     living: ClassVar[set[int]] = set()
     """The processes of all models, which do not count as left behind by one of them."""
@@ -113,7 +110,7 @@ class ModelProcess:
         tokens, slot_bytes = files.tokens_per_batch, shared_memory.SLOT_BYTES[device]
         self.before = set(children(os.getpid()))
         confinement = _confinement_of_its_own(files)
-        with open_regular(files.checkpoint) as checkpoint:
+        with files.weights.opened() as checkpoint:
             ours, theirs = socket.socketpair()
             memory = shared_memory.create(tokens, slot_bytes)
             descriptors = [checkpoint.fileno(), theirs.fileno(), memory]

@@ -38,7 +38,7 @@ class RemoteModel:
         self.close()
 
     def start(self) -> ModelProcess:
-        """Let the process begin to load, without waiting for it. Raises IrregularFile, OSError."""
+        """Let the process begin to load, without waiting for it. Raises OSError."""
         if self.process is None:
             self.process, self.step, self.chunks = ModelProcess(self.files), None, 0
         return self.process

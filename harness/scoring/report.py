@@ -27,6 +27,18 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Wall time after which nothing is asked any more."""
 
 
+class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a checkpoint may hold, as the check before the test had it."""
+
+    numbers: int | None = None
+    """In parameters and buffers (harness.capacity), at most; None means off."""
+    stored: int | None = None
+    """Entries of the state dict, which have to be as many; None where no check has counted them."""
+
+
+ANYTHING = Allowed()
+
+
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to score."""
 
@@ -39,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """By the short name; harness.scoring.metrics lists them."""
     windows: int | None
     """Validation windows that are scored; None means all."""
+    allowed: Allowed = ANYTHING
 
 
 Invalid = Literal[
@@ -49,6 +62,9 @@ Invalid = Literal[
     "below_floor",
     "source_changed",
     "foreign_result",
+    "too_many_parameters",
+    "parameters_differ",
+    "checkpoint_changed",
 ]
 """Why the figures of a model that was trained and scored prove nothing."""
 
@@ -85,6 +101,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of those tokens, in order."""
     step: int = 0
     """The checkpoint's optimizer step."""
+    numbers: int | None = None
+    """In the checkpoint's parameters and buffers; None where it could not be read."""
     audit: Audit | None = None
     """What stands behind the validation loss."""
     passage_audit: Audit | None = None

@@ -17,6 +17,7 @@ from harness.scoring.logits import NotScorable
 from harness.scoring.model_process import ModelFailure, model_files
 from harness.scoring.remote_model import RemoteModel
 from harness.scoring.report import SampleReport, SampleRequest, decode
+from harness.scoring.weights import Unreadable, read_weights
 
 
 def main() -> None:
@@ -31,16 +32,18 @@ def answer(request: SampleRequest) -> SampleReport:
     """Draw what is asked for. Raises DataError where the tokenizer's data set is not prepared."""
     tokenizer = tokenizer_of(request.data)
     choose = sampled(request.temperature, request.seed) if request.temperature > 0 else greedy
-    with RemoteModel(model_files(request.model)) as model:
-        try:
-            step = model.load()
+    try:
+        with (
+            read_weights(Path(request.model.checkpoint)) as weights,
+            RemoteModel(model_files(request.model, weights)) as model,
+        ):
             language_model = language_model_of(model, tokenizer)
             texts = language_model.generate([request.prompt] * request.samples, request.tokens, choose=choose)
-        except ModelFailure as problem:
-            return SampleReport(error=str(problem), traceback=problem.traceback)
-        except (NotScorable, IrregularFile) as problem:
-            return SampleReport(error=str(problem))
-    return SampleReport(texts=tuple(texts), step=step)
+    except ModelFailure as problem:
+        return SampleReport(error=str(problem), traceback=problem.traceback)
+    except (NotScorable, IrregularFile, Unreadable) as problem:
+        return SampleReport(error=str(problem))
+    return SampleReport(texts=tuple(texts), step=weights.step)
 
 
 if __name__ == "__main__":

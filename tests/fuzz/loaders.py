@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ import torch
 
 from harness.profiles import load_profile, resolve
 from harness.scoring.checkpoint import load_checkpoint
+from harness.scoring.weights import Unreadable, read_weights
 from sandbox.errors import LinbenchError
 from sandbox.session import Session
 from sandbox.tasks import load_folder, load_task
@@ -130,7 +132,39 @@ class Checkpoint:
         load_checkpoint(self.source, self.run_config, io.BytesIO(mutate(dice, self.whole)))
 
 
-EXPECTED: dict[type, type[Exception]] = {Task: LinbenchError, Ledger: LinbenchError, Checkpoint: Exception}
+class Weights:
+    """The same as the evaluator reads it, outside of every sandbox: the file changed, or what its archive describes."""
+
+    def __init__(self, where: Path):
+        self.path, self.whole = where / "ckpt.pt", Checkpoint(where).whole
+        with zipfile.ZipFile(io.BytesIO(self.whole)) as archive:
+            self.entries = {entry: archive.read(entry) for entry in archive.infolist()}
+
+    def run(self, dice: random.Random) -> None:
+        self.path.write_bytes(mutate(dice, self.whole) if dice.random() < 0.3 else self._described_otherwise(dice))
+        try:
+            with read_weights(self.path) as weights, weights.opened() as copy:
+                torch.load(copy, weights_only=True)
+        finally:
+            self.path.unlink()
+
+    def _described_otherwise(self, dice: random.Random) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for entry, content in self.entries.items():
+                described = entry.filename.endswith("data.pkl")
+                archive.writestr(entry.filename, mutate(dice, content) if described else content)
+        return buffer.getvalue()
+
+
+Loader = Task | Ledger | Checkpoint | Weights
+
+EXPECTED: dict[type, type[Exception]] = {
+    Task: LinbenchError,
+    Ledger: LinbenchError,
+    Checkpoint: Exception,
+    Weights: Unreadable,
+}
 """What a loader may raise. A checkpoint's comes from torch, in the process of the agent's code, and is reported."""
 
 
@@ -150,7 +184,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, _took_too_long)
     ended, started = Counter[str](), time.monotonic()
     with tempfile.TemporaryDirectory() as where:
-        makers: list[Callable[[Path], Task | Ledger | Checkpoint]] = [Task, Ledger, Checkpoint]
+        makers: list[Callable[[Path], Loader]] = [Task, Ledger, Checkpoint, Weights]
         loaders = [make(Path(where)) for make in makers]
         before = snapshot(Path(where))
         for number in range(asked.count):
@@ -163,7 +197,7 @@ def main() -> int:
     return 0
 
 
-def one_case(loader: Task | Ledger | Checkpoint, case: str) -> str:
+def one_case(loader: Loader, case: str) -> str:
     """How a case ended."""
     name = type(loader).__name__
     signal.alarm(SECONDS)

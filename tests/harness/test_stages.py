@@ -1,7 +1,6 @@
 """The three child processes of a test, real ones, at toy sizes."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +14,10 @@ from harness import stages
 from harness.agent_traceback import agent_frames
 from harness.data.training import TrainingData, training_data
 from harness.data.validation import validation_tokens
+from harness.files import remove
 from harness.launch import exclusive
 from harness.metrics import parse_progress, read_evaluations
+from harness.preflight.report import Rules
 from harness.profiles import Profile, load_profile, resolve
 from harness.run_config import PATHS, RunConfig, config_sha256
 from harness.run_folder import RunFolder
@@ -96,7 +97,7 @@ def test_check_train_and_score(folder: Make, lock: int, data: TrainingData) -> N
     assert score.metrics == {"val_loss": pytest.approx(expected_loss(run), abs=1e-5)}
     assert run.log.read_text().count("DATA ") == run.log.read_text().count("DATA None")
     assert sorted(path.name for path in run.root.iterdir()) == [
-        *("ckpt-000000000006.pt", "ckpt.pt", "metrics.jsonl", "preflight.json", "run.json", "source.py", "train.log"),
+        *("ckpt-000000000006.pt", "ckpt.pt", "metrics.jsonl", "run.json", "source.py", "train.log"),
     ]
 
 
@@ -161,11 +162,46 @@ def test_a_training_that_falls_silent_ends(folder: Make, lock: int) -> None:
     assert (fault.reason, fault.refunded) == ("stalled", False)
 
 
-def test_a_report_of_an_earlier_run_is_not_taken_for_this_ones(folder: Make, lock: int) -> None:
-    """A child that dies before its report leaves none, though an old one lay there."""
-    run = folder()
-    run.preflight.write_text(json.dumps({"parameters": 1}))
-    os.truncate(run.source, 0)  # a script without definitions
-    report = stages.run_preflight(run, CONFIG, lock)
-    assert report.failed == "imports"
-    assert report.parameters is None
+WRITE = """for number in range(3, 40):
+            try:
+                name = os.readlink(f'/proc/self/fd/{number}')
+                '(deleted)' in name and os.pwrite(number, CONTENT, 0) and WRITTEN.append(number)
+            except OSError:
+                continue
+        """
+
+
+def test_a_report_is_bounded_and_has_to_be_one(folder: Make, lock: int) -> None:
+    """Code that finds the descriptor of the report and ends its process is answered in words, not by a traceback."""
+    for content, said in (
+        ("b'x' * 2**21", "more than 1,048,576 bytes"),
+        ("b'\\xff'", "malformed"),
+        ("b'[' * 2**19", ""),
+    ):
+        forging = WRITE.replace("CONTENT", content).replace("WRITTEN", "[]")
+        with pytest.raises(MissingReport, match=f"what its process reported is no report: .*{said}") as missing:
+            stages.run_preflight(folder(f"{forging}os._exit(0)"), CONFIG, lock)
+        assert missing.value.fault.reason == "error"
+
+
+def test_no_file_of_the_run_folder_is_a_report(folder: Make, lock: int) -> None:
+    """Whatever the agent's code leaves in the report's old place, a link, a folder or a report, nobody reads it."""
+    for left in ("os.symlink('/etc/passwd', 'preflight.json')", "os.mkdir('preflight.json')"):
+        run = folder(f"os.path.lexists('preflight.json') or {left}")
+        assert stages.run_preflight(run, CONFIG, lock).failed is None
+        assert run.preflight.is_symlink() or run.preflight.is_dir()
+        remove(run.preflight)
+
+
+LIMITED = Rules(parameters=1.05, baselines={"softmax": TEMPLATE.read_text()})
+
+
+def test_what_baselines_come_to_is_beyond_reach(folder: Make, lock: int) -> None:
+    """Their count is closed before the agent's code begins: a forged report cannot raise the limit."""
+    forged = json.dumps({"baseline": {"name": "mine", "parameters": 10**12}, "stored": 1})
+    run = folder(f"{WRITE.replace('CONTENT', repr(forged.encode())).replace('WRITTEN', '[]')}os._exit(0)")
+    report = stages.run_preflight(run, CONFIG, lock, LIMITED)
+    assert report.failed is None  # it is believed what it says of itself
+    assert report.stored == 1
+    assert report.baseline is not None
+    assert (report.baseline.name, report.baseline.parameters) == ("softmax", 256 * 16 + 16 * 16 + 12 * 16**2 + 3 * 16)

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from sandbox.events import (
     Score,
     SeedScored,
     Start,
+    Stop,
     Submit,
     Undo,
 )
@@ -308,3 +310,31 @@ def test_an_invalid_test_is_kept_spent_and_cannot_be_submitted() -> None:
     assert error.run == "linbench submit 2"
     with pytest.raises(ValueError, match="no metrics"):
         Commit(1, "invalid", "below_floor", {"val_loss": 0.01}, {})
+
+
+def test_a_stop_names_the_checkpoint_that_the_next_resume_begins_with() -> None:
+    """What was recorded holds for one resume: after it the training writes others. A refund records it as well."""
+    stopped = [reserve(1), Stop(1, "s" * 64)]
+    assert state_after(*stopped).tests[1].stopped_at == "s" * 64
+    resumed = state_after(*stopped, Resume(1)).tests[1]
+    assert (resumed.resumed_from, resumed.stopped_at) == ("s" * 64, None)
+    assert state_after(*stopped, Resume(1), Resume(1)).tests[1].resumed_from is None
+    refunded = [reserve(1), Refund(1, "killed", "", True, "r" * 64), Resume(1)]
+    assert state_after(*refunded).tests[1].resumed_from == "r" * 64
+    assert state_after(reserve(1), Resume(1)).tests[1].resumed_from is None
+    assert "cannot be stopped" in refusal(reserve(1), Commit(1, "done", **DONE), Stop(1, "s" * 64)).message
+
+
+def test_a_recorded_checkpoint_is_that_of_one_seed() -> None:
+    """The seed after the one that was stopped begins with no checkpoint."""
+    both = msgspec.structs.replace(reserve(1), seeds=(42, 43))
+    events = [both, Stop(1, "s" * 64), Resume(1), SeedScored(1, 42, {"val_loss": 2.0}, {})]
+    assert state_after(*events).tests[1].resumed_from is None
+
+
+def test_what_the_check_counted_is_kept_with_the_reservation() -> None:
+    """A ledger from before says nothing of it."""
+    counted = msgspec.structs.replace(reserve(1), most_numbers=105, stored=100)
+    test = state_after(counted).tests[1]
+    assert (test.most_numbers, test.stored) == (105, 100)
+    assert (state_after(reserve(1)).tests[1].most_numbers, state_after(reserve(1)).tests[1].stored) == (None, None)

@@ -18,6 +18,7 @@ from sandbox.conditions import conditions
 from sandbox.discovery import list_sessions
 from sandbox.errors import UsageError
 from sandbox.events import Reserve
+from sandbox.outcome import sha256_of
 from sandbox.paths import tasks_dir, templates_dir
 from sandbox.session import Session
 from sandbox.trial import begin_test
@@ -117,7 +118,8 @@ def test_an_interrupted_test_can_be_resumed(
     assert session.folder.test(1).checkpoint.is_file()
     status = linbench("status")
     assert status.out.splitlines()[-1].split() == ["next", "linbench", "test", "--resume"], status
-    assert events_of(session) == ["start", "reserve"]
+    assert events_of(session) == ["start", "reserve", "stop"]
+    assert session.read().tests[1].stopped_at == sha256_of(session.folder.test(1).checkpoint)
 
 
 def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: Spawn, runs: Path) -> None:
@@ -167,6 +169,40 @@ def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
     assert events_of(session)[-3:] == ["refund", "resume", "commit"]
     assert linbench("status", "--json").json["budget"] == {"tests": 1, "left": 0, "refunded": 0}
     assert linbench("test", *SETTINGS).code == 4
+
+
+KILL = "if os.path.exists('ckpt.pt') and not os.path.exists('killed'):\n            open('killed', 'w').close()"
+KILL = f"{KILL}\n            os.kill(os.getpid(), 9)\n        x = x + self.mlp(self.ln_2(x))"
+
+
+def test_only_the_checkpoint_that_a_test_was_stopped_with_is_resumed(
+    linbench: Linbench, runs: Path, lawless: Path
+) -> None:
+    """Another one in its place is undone by the kept one, or makes the test invalid; without any it begins again."""
+    linbench("start", lawless, "--tests", "3")
+    session = the_session(runs)
+    linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", KILL)
+    losses = []
+    for number, kept in ((1, True), (2, False), (3, None)):
+        assert linbench("test", *SETTINGS).code == 6
+        folder = session.folder.test(number)
+        foreign = folder.root / "foreign"
+        foreign.write_bytes(folder.checkpoint.read_bytes() + b"0")
+        foreign.replace(folder.checkpoint)
+        if not kept:
+            for path in folder.root.glob("ckpt-*"):
+                path.unlink()
+        if kept is None:
+            folder.checkpoint.unlink()
+        reply = linbench("test", "--resume", "--json")
+        losses.append(reply.json.get("metrics"))
+        assert reply.code == (5 if kept is False else 0), reply.out
+        if kept is False:
+            assert "is invalid (checkpoint_changed): ckpt.pt is not the checkpoint" in reply.json["error"]["message"]
+        assert ("training begins again" in reply.err) == (kept is None)
+    assert losses[0] == losses[2]
+    assert [test.status for test in session.read().tests.values()] == ["done", "invalid", "done"]
+    assert "cannot be submitted" in linbench("submit", "2").out
 
 
 def test_a_checkpoint_that_lies_where_a_test_will_run_is_not_trained_on(linbench: Linbench, runs: Path) -> None:

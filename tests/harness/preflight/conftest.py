@@ -73,7 +73,7 @@ def preflight(tmp_path: Path, script_text: Callable[..., str]) -> Callable[..., 
         source.write_text(script_text(key, *changes))
         config = resolve(load_profile("smoke"), seed=1, device="cpu", overridden={**TOY, **sizes})
         run.write_bytes(msgspec.json.encode(config))
-        return Preflight(Request(str(source), str(run), str(tmp_path / "preflight.json"), rules, room))
+        return Preflight(Request(str(source), str(run), rules, room))
 
     return make
 

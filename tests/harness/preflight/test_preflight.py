@@ -31,6 +31,7 @@ def test_the_untouched_script_passes_every_check(preflight: Make) -> None:
     assert checks.size is not None
     assert checks.size.without_positions == 256 * 16 + 2 * 12 * 16 * 16 + (2 * 2 + 1) * 16
     assert checks.size.all == checks.size.without_positions + 16 * 16
+    assert checks.size.buffers == 0
     assert checks.warnings == []
     assert all(any(letter.isdigit() for letter in check.detail) for check in checks.checks[1:])
 
@@ -141,6 +142,19 @@ def test_weights_without_gradient_are_a_warning(preflight: Make) -> None:
     assert checks.warnings == []
 
 
+def test_a_mask_of_floats_is_no_capacity(preflight: Make, script_text: Callable[..., str]) -> None:
+    """Where entries alone would pass the ceiling, values decide: a mask stays, as much that was drawn does not."""
+    rules = Rules(parameters=1.05, baselines={"softmax": script_text(None)})
+    for buffer, passes in (("torch.ones(100, 100).tril()", True), ("torch.randn(100, 100)", False)):
+        checks = preflight(None, (PROJECTION, f"{PROJECTION}; self.register_buffer('b', {buffer})"), rules=rules)
+        checks.count_baselines()
+        if passes:
+            checks._build(checks._open())
+        else:
+            with pytest.raises(CheckFailed, match="and 20,000 in buffers among them"):
+                checks._build(checks._open())
+
+
 def test_the_preflight_leaves_the_settings_file_alone(preflight: Make) -> None:
     """The small sizes are the preflight's own; the run config on disk stays what the training will read."""
     checks = preflight(None, n_embd="1024", n_head="16")
@@ -151,6 +165,6 @@ def test_the_preflight_leaves_the_settings_file_alone(preflight: Make) -> None:
 def test_a_script_of_another_shape_is_named_as_such(tmp_path: Path) -> None:
     """A task may bring a script that this harness cannot build: the check says so, and does not blame the agent."""
     (tmp_path / "source.py").write_text("def solve():\n    return 1\n")
-    request = Request(str(tmp_path / "source.py"), str(tmp_path / "run.json"), str(tmp_path / "preflight.json"))
+    request = Request(str(tmp_path / "source.py"), str(tmp_path / "run.json"))
     with pytest.raises(CheckFailed, match="defines no load_settings, build_model, GPT"):
         Preflight(request).run_all()

@@ -12,7 +12,7 @@ from harness.profiles import load_profile, resolve
 from harness.run_folder import RunFolder
 from harness.run_sandbox import model_sandbox
 from harness.scoring.__main__ import score
-from harness.scoring.report import Model, Report, Request
+from harness.scoring.report import ANYTHING, Allowed, Model, Report, Request
 
 TOY = """
 import json, os, sys, time, types
@@ -68,7 +68,9 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
     private = tmp_path / "private"
     private.mkdir()
 
-    def run(cheat: str, answer_seconds: float = 60, isolation: str | None = None) -> Scored:
+    def run(
+        cheat: str, answer_seconds: float = 60, isolation: str | None = None, allowed: Allowed = ANYTHING
+    ) -> Scored:
         folder.source.write_text(TOY.replace("CHEAT", cheat))
         model = Model(
             source=str(folder.source),
@@ -80,7 +82,7 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
             answer_seconds=answer_seconds,
             seconds=120,
         )
-        request = Request(model=model, report="", data="pydocs", metrics=("val_loss",), windows=80)
+        request = Request(model=model, report="", data="pydocs", metrics=("val_loss",), windows=80, allowed=allowed)
         return Scored(score(request), sorted(path.name for path in folder.root.iterdir()))
 
     return run
@@ -199,3 +201,26 @@ def test_only_a_plain_file_is_a_checkpoint(scored: Score, tmp_path: Path) -> Non
     checkpoint.symlink_to(tmp_path / "elsewhere.pt")
     report = scored("pass").report
     assert (report.reason, report.error) == ("irregular_file", "ckpt.pt is a symbolic link, not a plain file")
+
+
+def test_a_model_that_kills_itself_is_asked_once_more(scored: Score, capfd: pytest.CaptureFixture[str]) -> None:
+    """SIGKILL looks like the machine's doing the first time; by the second it is the model's own, and not refunded."""
+    report = scored("os.kill(os.getpid(), 9)").report
+    assert (report.reason, report.metrics) == ("crashed", {})
+    assert "killed from outside by SIGKILL, and so it was when it was asked before" in str(report.error)
+    assert capfd.readouterr().err.count("scoring begins again") == 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reason"),
+    [
+        (Allowed(numbers=256 * 256, stored=256 * 256), None),
+        (Allowed(numbers=256 * 256 - 1, stored=256 * 256), "too_many_parameters"),
+        (Allowed(stored=256 * 255), "parameters_differ"),
+    ],
+)
+def test_a_checkpoint_is_counted_before_it_is_scored(scored: Score, allowed: Allowed, reason: str | None) -> None:
+    """More than the ceiling, or another number than the check reported, is invalid; such a model is not asked."""
+    report = scored("pass", allowed=allowed).report
+    assert (report.invalid, report.numbers) == (reason, 256 * 256)
+    assert bool(report.metrics) == (reason is None)

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from harness.scoring import shared_memory
 from harness.scoring.logits import Question, answers
 from harness.scoring.model_process import ModelFailure, ModelFiles
 from harness.scoring.remote_model import RemoteModel
+from harness.scoring.weights import read_weights
 from harness.script import load_script
 
 SCRIPT = Path(__file__).parents[3] / "templates" / "custom_pretrain.py"
@@ -23,7 +25,7 @@ Make = Callable[..., ModelFiles]
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """A run folder with the template, or another source, and its untrained model, 8 windows of 32 tokens a batch."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
@@ -37,10 +39,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         script = load_script(folder.source)
         torch.save({"model": script.build_model(config).state_dict(), "step": 3}, folder.checkpoint)
         (tmp_path / "private").mkdir()
+        weights = held.enter_context(read_weights(folder.checkpoint))
         return ModelFiles(
             source=folder.source,
             run=folder.run,
-            checkpoint=folder.checkpoint,
+            weights=weights,
             config=config,
             confinement=model_sandbox(folder, config, None, tmp_path / "private"),
             kernels=folder.kernels,
@@ -48,7 +51,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             deadline=time.monotonic() + 120,
         )
 
-    return make
+    with ExitStack() as held:
+        yield make
 
 
 def questions() -> list[Question]:
@@ -69,7 +73,8 @@ def test_logits_come_over_unchanged(files: Make, monkeypatch: pytest.MonkeyPatch
     torch.set_num_threads(1)
     given = files()
     local = load_script(given.source).build_model(given.config)
-    local.load_state_dict(torch.load(given.checkpoint)["model"])
+    with given.weights.opened() as checkpoint:
+        local.load_state_dict(torch.load(checkpoint)["model"])
     with RemoteModel(given) as remote:
         assert remote.load() == 3
         found = [logits.clone() for logits in answers(remote, questions(), "cpu", "float32")]
