@@ -1,5 +1,6 @@
 """What `linbench bench scaling` answers: tokens/s of one training on one GPU and shared by several."""
 
+import math
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from harness.run_config import RunConfig
 from harness.stages import Placement
 from sandbox.bench_report import request_for
 from sandbox.conditions import Conditions, place
-from sandbox.errors import MachineFault
+from sandbox.errors import MachineFault, UsageError
 from sandbox.report import Heading, Paragraph, Report, Table
 
 
@@ -27,6 +28,11 @@ def scaling_report(keys: Sequence[str], counts: Sequence[int], asked: Conditions
     On a CPU the numbers are processes. Raises UsageError, or MachineFault when a training fails.
     """
     for count in counts:
+        if asked.config.gradient_accumulation_steps % count:
+            raise UsageError(
+                f"{count} processes cannot share {asked.config.gradient_accumulation_steps} micro-batches a step evenly.",
+                run=f"linbench bench scaling --set gradient_accumulation_steps={math.lcm(*counts)}",
+            )
         place(asked.profile, asked.config, Placement(count))
     rows = []
     for key in keys:
