@@ -27,10 +27,11 @@ def scaling_report(keys: Sequence[str], counts: Sequence[int], asked: Conditions
 
     On a CPU the numbers are processes. Raises UsageError, or MachineFault when a training fails.
     """
+    batch = asked.config.gradient_accumulation_steps
     for count in counts:
-        if asked.config.gradient_accumulation_steps % count:
+        if batch % count:
             raise UsageError(
-                f"{count} processes cannot share {asked.config.gradient_accumulation_steps} micro-batches a step evenly.",
+                f"{count} processes cannot share {batch} micro-batches a step evenly.",
                 run=f"linbench bench scaling --set gradient_accumulation_steps={math.lcm(*counts)}",
             )
         place(asked.profile, asked.config, Placement(count))
