@@ -23,7 +23,7 @@ check: $(INSTALLED)
 # the part of harness that the CLI may load
 TORCH_FREE := harness/isolation harness/run_sandbox.py harness/launch.py harness/stages.py harness/faults.py harness/metrics.py harness/machine.py \
 	harness/profiles harness/estimates.py harness/watch.py harness/worker_output.py harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
-	harness/kernel_cache.py harness/bench/comparison.py harness/preflight/report.py harness/scoring/report.py harness/data
+	harness/kernel_cache.py harness/bytecode.py harness/lazy_fla.py harness/bench/comparison.py harness/preflight/report.py harness/scoring/report.py harness/data
 
 # hostile edits against this machine's walls; `make test` leaves variations of some of them out
 selftest: $(INSTALLED)
@@ -31,6 +31,7 @@ selftest: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m harness.bench.startup
+	$(BIN)/python -m harness.bench.imports
 	$(BIN)/python -m harness.bench.fla_cpu
 	$(BIN)/python -m harness.bench.scoring
 	$(BIN)/python -m harness.bench.isolation

@@ -9,6 +9,7 @@ import runpy
 import signal
 import sys
 
+from harness import lazy_fla
 from harness.isolation import enter
 from harness.launch import PARENT
 
@@ -30,6 +31,7 @@ def prepare_child() -> None:
     """What every child process of the harness does first."""
     die_with_parent()
     enter()
+    lazy_fla.install()
     if os.environ.get("LINBENCH_DEVICE") == "cpu":
         from harness.fla_cpu import install
 

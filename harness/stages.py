@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import checkpoints, preflight, scoring
+from harness import bytecode, checkpoints, preflight, scoring
 from harness.data.root import data_root
 from harness.data.training import TrainingData
 from harness.faults import Fault, classify
@@ -85,6 +85,7 @@ def run_preflight(
     request = preflight_report.Request(str(folder.source), str(folder.run), rules, room)
     question = folder.preflight.with_name(f"{folder.preflight.stem}.request.json")
     write_atomically(question, msgspec.json.encode(request).decode())
+    bytecode.compile_once()
     with (
         sandbox(folder, config, isolation, keeps_kernels=True, workers=room.shared) as confinement,
         answer_files() as answer,

@@ -33,7 +33,7 @@ def leaderboard_report(loaded: LoadedTask, rows: Iterable[Row]) -> Report:
             Paragraph("Rows are ranked within their group only: other groups differ in profile, data or settings.")
         )
     if all(ranking.source != "local" for ranking in rankings):
-        blocks.append(Paragraph("No local row yet. Next: linbench submit N makes a finished test one."))
+        blocks.append(Paragraph("No local row yet.\nnext: linbench submit N makes a finished test one."))
     data = {"task": loaded.task.id, "primary": loaded.task.primary.name, "groups": list(map(_data, rankings))}
     return Report(data, tuple(blocks))
 

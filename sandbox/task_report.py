@@ -16,7 +16,7 @@ def tasks_report(tasks: Sequence[LoadedTask]) -> Report:
     """The tasks that ship, one a line."""
     rows = tuple((loaded.task.id, str(loaded.task.budget.tests), loaded.task.title) for loaded in tasks)
     table = Table(("task", "tests", "question"), rows, frozenset({"tests"}))
-    hint = Paragraph("Next: linbench tasks ID shows one, linbench start ID opens a session on it.")
+    hint = Paragraph("next: linbench tasks ID shows one, linbench start ID opens a session on it.")
     data = [{"id": loaded.task.id, "title": loaded.task.title, "tests": loaded.task.budget.tests} for loaded in tasks]
     return Report({"tasks": data}, (table, hint))
 
@@ -34,7 +34,7 @@ def task_report(loaded: LoadedTask) -> Report:
         blocks += [Heading("Keys of CONFIG_OVERRIDES"), _overrides(task)]
     blocks += [Heading("Metrics"), _metrics(task), Heading("Conditions"), Facts(_conditions(task))]
     blocks += published_table(loaded)
-    blocks.append(Paragraph(f"Next: linbench start {task.id}"))
+    blocks.append(Paragraph(f"next: linbench start {task.id}"))
     data: dict[str, Any] = {
         **msgspec.to_builtins(task),
         "description": loaded.description,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.bytecode import compile_once
 from harness.kernel_cache import exclusive, shared_cache, variables
 from harness.launch import child_environment, python_module
 from harness.run_config import RunConfig
@@ -66,6 +67,7 @@ def warm(keys: Sequence[str], config: RunConfig, cache: Path, say: Callable[[str
     crowded = msgspec.structs.replace(config, micro_batch_size=max(1, config.micro_batch_size // CROWDED))
     with exclusive(cache.with_name(f"{cache.name}.lock")), tempfile.TemporaryDirectory() as folder:
         known = set(cache.rglob(CHOICES))
+        compile_once()
         say(f"compiling {', '.join(keys)}")
         jobs = [(_request(key, crowded, Path(folder)), stage) for key in keys for stage in STAGES]
         with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:

@@ -39,6 +39,8 @@ def parse(words: list[str], *, may_be_name: bool = False) -> None:
 
     `may_be_name`: running text may call a command by its name alone, where it has arguments or further commands.
     """
+    if words in (["--help"], ["--version"]):
+        return
     command, name = typer.main.get_command(app), "linbench"
     while hasattr(command, "commands") and words[:1] != ["--help"] and not (may_be_name and not words):
         name, *words = words

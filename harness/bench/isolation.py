@@ -1,4 +1,4 @@
-"""What the sandbox costs a training run: `python -m harness.bench.isolation [PROFILE]`, on a CPU or one GPU.
+"""What the sandbox costs a training run: `python -m harness.bench.isolation [PROFILE [STEPS]]`, on a CPU or one GPU.
 
 Trainings without and with each sandbox take turns. Processor time is compared beside wall time: other work on the
 machine moves it less.
@@ -23,13 +23,14 @@ GOAL = 1.01
 """A run in the sandbox takes at most so many times as long."""
 ROUNDS = 5
 STEPS = 100
+"""Of each training; starting up weighs more in a short one."""
 TEMPLATE = Path(__file__).parents[2] / "templates" / "custom_pretrain.py"
 
 
-def train(name: str, kind: str, where: Path) -> tuple[float, float, float]:
+def train(name: str, steps: int, kind: str, where: Path) -> tuple[float, float, float]:
     """Wall seconds and processor seconds of a whole run, and its seconds a token."""
     profile = load_profile(name)
-    quiet = {"max_iters": str(STEPS), "eval_interval": str(STEPS), "log_interval": str(STEPS), "eval_iters": "1"}
+    quiet = {"max_iters": str(steps), "eval_interval": str(steps), "log_interval": str(steps), "eval_iters": "1"}
     config = resolve(profile, seed=0, device=default_device(), overridden=quiet)
     folder = RunFolder(where / "tests" / "1")
     folder.root.mkdir(parents=True, exist_ok=True)
@@ -53,13 +54,14 @@ def _children_seconds() -> float:
 def main() -> None:
     """Print the medians of each kind, and the median of the ratios within a round."""
     name = sys.argv[1] if len(sys.argv) > 1 else "smoke"
+    steps = int(sys.argv[2]) if len(sys.argv) > 2 else STEPS
     kinds = [kind for kind in KINDS if _works(kind)]
     found: dict[str, list[tuple[float, float, float]]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as where:
         for _ in range(ROUNDS):
             for kind in kinds:
-                found[kind].append(train(name, kind, Path(where)))
-    print(f"{name}, {STEPS} steps, medians of {ROUNDS} rounds; as multiples of none, goal: at most {GOAL}")
+                found[kind].append(train(name, steps, kind, Path(where)))
+    print(f"{name}, {steps} steps, medians of {ROUNDS} rounds; as multiples of none, goal: at most {GOAL}")
     for kind, rounds in found.items():
         pairs = zip(rounds, found["none"], strict=True)
         ratios = zip(*([own / bare for own, bare in zip(*pair, strict=True)] for pair in pairs), strict=True)

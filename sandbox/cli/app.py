@@ -6,10 +6,11 @@ import json
 import os
 import shlex
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from sandbox import __version__
 from sandbox.cli import bench, data, editing, history, library, results, selftest, tasks, testing
 from sandbox.errors import LinbenchError, MachineFault, Stopped, UsageError, nearest
 
@@ -22,6 +23,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"linbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+
+
 for module in (tasks, library, data, bench, editing, history, testing, results, selftest):
     module.register(app)
 

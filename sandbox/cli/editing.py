@@ -177,8 +177,11 @@ def _apply(
     task = state.task.task
     made = carry_out(state.document, operation, task.overrides, partial, task.policy)
     notes = list(made.notes)
+    changes = (made.document.contents, made.whole) != (state.document.contents, state.whole)
     if dry_run:
         notes.insert(0, "Dry run: nothing was changed.")
+    elif not changes:
+        notes.insert(0, f"These lines were there already: the script stays at revision {state.revision}.")
     else:
         state = transaction.append(Edit(made.summary, made.document.contents, made.whole))
     text = render_success(made.document, made.summary, notes)

@@ -101,7 +101,7 @@ def create_session(
     check_profile(loaded.task, chosen, f"start {shlex.quote(task)}")
     return Session.create(
         loaded,
-        agent=agent or os.environ.get("LINBENCH_AGENT") or "anonymous",
+        agent=_agent(agent),
         mode=mode,  # type: ignore[arg-type]
         kind=kind or mode,  # type: ignore[arg-type]
         profile=chosen,
@@ -109,6 +109,20 @@ def create_session(
         seeds=chosen_seeds(loaded.task, mode, seed, seeds),
         runs=runs_dir(),
     )
+
+
+def _agent(asked: str | None) -> str:
+    """The agent's name. Raises UsageError for one that a line of a table cannot show."""
+    from sandbox.errors import UsageError
+
+    name = asked or os.environ.get("LINBENCH_AGENT") or "anonymous"
+    where = "--agent" if asked else "LINBENCH_AGENT"
+    if not name.isprintable() or not name.strip():
+        raise UsageError(
+            f"{where} {name!r} is no name: every character must be printable, and one must not be blank.",
+            run="linbench start --agent NAME",
+        )
+    return name
 
 
 @contextmanager

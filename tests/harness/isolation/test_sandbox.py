@@ -1,70 +1,21 @@
-"""Code in a sandbox, as real processes: what it cannot read, write, reach, use or leave behind."""
+"""Code in a sandbox, as real processes: what it cannot read, write or reach."""
 
 import os
-import signal
 import socket
 import sys
-import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from harness.isolation import KINDS, Limits, NoIsolation, bubblewrap, choose
+from harness.isolation import NoIsolation, bubblewrap, choose
 from harness.isolation.software import withheld
-from harness.launch import Exit, Interrupted, exclusive, python_module, run_child
+from harness.launch import Exit, exclusive, run_child
 from harness.profiles import load_profile, resolve
 from harness.run_folder import RunFolder
 from harness.run_sandbox import kernel_caches, sandbox
 
 CONFIG = resolve(load_profile("smoke"), seed=1, device="cpu")
-SMALL = Limits(memory_bytes=2**30, tasks=64, disk_bytes=8 * 2**20, file_bytes=4 * 2**20)
-
-
-def _available(kind: str) -> Any:
-    try:
-        choose(kind)
-    except NoIsolation as problem:
-        return pytest.param(kind, marks=pytest.mark.skip(reason=str(problem)))
-    return kind
-
-
-ISOLATED = [_available(kind) for kind in KINDS if kind != "none"]
-
-
-@pytest.fixture(params=ISOLATED)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Each kind of isolation that works here."""
-    return str(request.param)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    """A run folder like that of a session's first test."""
-    root = tmp_path / "session" / "tests" / "1"
-    root.mkdir(parents=True)
-    return RunFolder(root)
-
-
-@pytest.fixture
-def run(folder: RunFolder, kind: str) -> Iterator[Callable[..., Exit]]:
-    """Runs Python code as a training would run."""
-    with exclusive(folder.lock) as lock:
-
-        def run(code: str, readable: tuple[Path, ...] = (), limits: Limits | None = None, **options: Any) -> Exit:
-            folder.source.write_text(textwrap.dedent(code))
-            with sandbox(folder, CONFIG, kind, readable=readable) as confinement:
-                if limits is not None:
-                    confinement = msgspec.structs.replace(confinement, limits=limits)
-                command = python_module("harness.child", str(folder.source))
-                usual = {"folder": folder.root, "log": folder.log, "lock": lock, "device": "cpu"}
-                return run_child(command, confinement=confinement, **{**usual, **options})
-
-        yield run
 
 
 def tries(action: str) -> str:
@@ -194,106 +145,6 @@ def test_the_environment_holds_nothing_else(run: Callable[..., Exit], monkeypatc
     monkeypatch.setenv("LINBENCH_LEDGER_KEY", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert "secret" not in run("import os; print(dict(os.environ))").tail
-
-
-def test_a_daemon_ends_with_the_run(
-    run: Callable[..., Exit], folder: RunFolder, wait_until: Callable[..., None]
-) -> None:
-    """A process that left its session and its parent writes no more once the run has ended."""
-    ended = run(
-        """
-        import os, time
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork() == 0:
-                while True:
-                    open("alive", "a").write("x")
-                    time.sleep(0.01)
-            os._exit(0)
-        time.sleep(0.5)
-        """
-    )
-    assert ended.returncode == 0
-    size = (folder.root / "alive").stat().st_size
-    assert size > 0
-    time.sleep(0.2)
-    assert (folder.root / "alive").stat().st_size == size
-
-
-FORKS = """
-import os, time
-for _ in range(200):
-    if os.fork() == 0:
-        time.sleep(60)
-time.sleep(60)
-"""
-FILES = """
-import time
-for number in range(64):
-    open(f"file-{number}", "wb").write(bytes(2**20))
-time.sleep(60)
-"""
-MEMORY = """
-import os, time
-os.fork()
-hog = b"x" * (700 * 2**20)
-time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize(("code", "limit"), [(FORKS, "processes"), (FILES, "of files"), (MEMORY, "of memory")])
-def test_a_limit_ends_it_with_a_reason(run: Callable[..., Exit], code: str, limit: str) -> None:
-    """Processes, files and memory without end are stopped, and it is said which it was."""
-    ended = run(code, limits=SMALL, timeout_seconds=60)
-    assert ended.timed_out
-    assert limit in str(ended.over)
-
-
-def test_one_process_gets_no_more_memory_than_allowed(run: Callable[..., Exit]) -> None:
-    """Allocation beyond the limit fails inside, where a traceback can name the line."""
-    ended = run("hog = bytearray(2**31)", limits=SMALL)
-    assert ended.returncode == 1
-    assert "MemoryError" in ended.tail
-
-
-def test_one_file_grows_no_larger_than_allowed(run: Callable[..., Exit]) -> None:
-    """A single huge file is refused by the kernel."""
-    code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nopen('huge', 'wb').write(bytes(2**23))"
-    ended = run(code, limits=SMALL)
-    assert "File too large" in ended.tail
-
-
-def test_a_signal_is_reported_as_such(run: Callable[..., Exit]) -> None:
-    """A crash inside looks like a crash outside."""
-    assert run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)").returncode == -signal.SIGSEGV
-
-
-def test_an_interrupt_lets_it_save(
-    run: Callable[..., Exit], folder: RunFolder, wait_until: Callable[..., None]
-) -> None:
-    """SIGTERM to the parent reaches the code in the sandbox, which has time to save."""
-    ready = folder.root / "ready"
-
-    def interrupt() -> None:
-        wait_until(ready.exists)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(Interrupted):
-        run(
-            """
-            import signal, sys, time
-            def save(*_):
-                open("saved", "w").write("all")
-                sys.exit(143)
-            signal.signal(signal.SIGTERM, save)
-            open("ready", "w")
-            time.sleep(60)
-            """
-        )
-    thread.join()
-    assert (folder.root / "saved").read_text() == "all"
 
 
 @pytest.mark.skipif(bubblewrap.problem() is not None, reason="bubblewrap does not work here")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import __version__
 from sandbox.session import Session
 
 Linbench = Callable[..., Any]
@@ -50,6 +51,12 @@ def test_a_mistyped_command_is_told_what_would_be_right(
     assert reply.out.startswith("ERROR: ")
     assert said in reply.out
     assert hint(reply) == next_command
+
+
+def test_the_version_is_printed_without_loading_a_command(linbench: Linbench) -> None:
+    """`--version` says one line and exits 0, and needs no command behind it."""
+    reply = linbench("--version")
+    assert (reply.code, reply.out) == (0, f"linbench {__version__}\n")
 
 
 def test_every_command_explains_itself(linbench: Linbench) -> None:

@@ -33,6 +33,9 @@ def test_tasks_are_listed_and_shown(linbench: Linbench) -> None:
         (["--profile", "smokey"], "Did you mean 'smoke'?"),
         (["--tests", "0"], "needs at least one test, not 0"),
         (["--tests", "many"], "'many' is not a valid int"),
+        (["--agent", "red\x1b[31m"], r"--agent 'red\x1b[31m' is no name"),
+        (["--agent", "two\nlines"], r"--agent 'two\nlines' is no name"),
+        (["--agent", "  "], "--agent '  ' is no name"),
         (["--seed", "-1"], "The seed is -1"),
         (["--seed", str(2**32)], "The seed is 4294967296"),
     ],
@@ -82,11 +85,13 @@ def test_an_unknown_key_of_a_task_is_named(linbench: Linbench, own_task: Path, r
     assert not list(runs.glob("2*"))
 
 
-def test_the_agents_name_is_kept_as_it_is(linbench: Linbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--agent, then LINBENCH_AGENT; a name with control characters cannot steer a terminal."""
+def test_the_agents_name_is_an_option_or_a_variable(linbench: Linbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--agent, then LINBENCH_AGENT, both refused where they could steer a terminal."""
     monkeypatch.setenv("LINBENCH_AGENT", "from the environment")
     linbench("start")
     assert linbench("status", "--json").json["agent"] == "from the environment"
-    linbench("start", "--agent", "a\x1b[2Jb")
-    assert linbench("status", "--json").json["agent"] == "a\x1b[2Jb"
-    assert "\x1b" not in linbench("status").out
+    linbench("start", "--agent", "агент 7")
+    assert linbench("status", "--json").json["agent"] == "агент 7"
+    monkeypatch.setenv("LINBENCH_AGENT", "a\x1b[2Jb")
+    reply = linbench("start")
+    assert (reply.code, r"LINBENCH_AGENT 'a\x1b[2Jb' is no name" in reply.out) == (2, True)

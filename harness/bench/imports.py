@@ -1,0 +1,47 @@
+"""What a training's imports cost, in processor time: `python -m harness.bench.imports`.
+
+torch with its compiler and one layer of flash-linear-attention are imported as FLA has it and lazily, with bytecode and
+without, all in turn.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from statistics import median
+
+ROUNDS = 5
+TORCH = "import torch, torch._inductor.compile_fx"
+LAYER = "from fla.layers import GatedLinearAttention"
+LAZILY = "from harness.lazy_fla import install; install()"
+COSTS = "import os; times = os.times(); print(times.user + times.system)"
+
+
+def seconds(code: str, environment: Mapping[str, str]) -> float:
+    """Processor time of a process that runs the code."""
+    command = [sys.executable, "-W", "ignore", "-c", f"{code}; {COSTS}"]
+    told = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    ended = subprocess.run(command, env=told, check=True, capture_output=True, text=True)
+    return float(ended.stdout.split()[-1])
+
+
+def main() -> None:
+    """Print the medians and their ratios to torch alone with bytecode."""
+    wanted = {"torch": TORCH, "torch, fla": f"{TORCH}; {LAYER}", "torch, fla lazily": f"{LAZILY}; {TORCH}; {LAYER}"}
+    with tempfile.TemporaryDirectory() as empty:
+        places = {"": {}, ", no bytecode": {"PYTHONPYCACHEPREFIX": empty}}
+        cases = {name + place: (code, told) for place, told in places.items() for name, code in wanted.items()}
+        found: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(ROUNDS + 1):
+            for name, (code, told) in cases.items():
+                found[name].append(seconds(code, told))
+    reference = median(found["torch"][1:])
+    print(f"{'imported':<32}{'seconds':>8}{'ratio':>8}   (processor time, medians of {ROUNDS} rounds in turn)")
+    for name, times in found.items():
+        middle = median(times[1:])
+        print(f"{name:<32}{middle:>8.2f}{middle / reference:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
