@@ -62,11 +62,11 @@ def main() -> None:
             for kind in kinds:
                 found[kind].append(train(name, steps, kind, Path(where)))
     print(f"{name}, {steps} steps, medians of {ROUNDS} rounds; as multiples of none, goal: at most {GOAL}")
-    for kind, rounds in found.items():
+    for isolation, rounds in found.items():
         pairs = zip(rounds, found["none"], strict=True)
         ratios = zip(*([own / bare for own, bare in zip(*pair, strict=True)] for pair in pairs), strict=True)
         whole, processor, token = map(statistics.median, ratios)
-        print(f"{kind:12} run {whole:.3f}   processor time {processor:.3f}   seconds a token {token:.3f}")
+        print(f"{isolation:12} run {whole:.3f}   processor time {processor:.3f}   seconds a token {token:.3f}")
 
 
 def _works(kind: str) -> bool:
