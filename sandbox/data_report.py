@@ -44,7 +44,8 @@ def data_report() -> Report:
 
 def _row(row: CatalogRow) -> tuple[str, ...]:
     tokens = f"{row.tokens:,}" if row.tokens else "-"
-    state = "built in" if row.entry.kind == "built-in" else "prepared" if row.prepared else "-"
+    at_hand = {"built-in": "built in", "generated": "made when used"}.get(row.entry.kind, "-")
+    state = "prepared" if row.manifest is not None else at_hand
     return (row.name, row.entry.kind, state, tokens, row.entry.about)
 
 

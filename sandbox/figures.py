@@ -115,10 +115,17 @@ def visible_by_seed(state: SessionState, test: TestState) -> dict[str, dict[str,
 
 
 def best_test(state: SessionState) -> TestState | None:
-    """The test to submit: the best by the primary metric, of those under the session's own profile if there are any."""
-    primary = state.task.task.primary
-    done = [test for test in state.tests.values() if primary.name in (test.metrics or {})]
+    """The test to submit: the best by the metric that ranks, of those under the session's own profile if there are any.
+
+    Of other profiles' tests, those are left out that another metric ranks than the last one.
+    """
+    task = state.task.task
+    done = [test for test in state.tests.values() if task.ranking(test.profile).name in (test.metrics or {})]
     done = [test for test in done if may_be_submitted(state, test)]
-    own = [test for test in done if test.profile == state.start.profile]
-    sign = 1 if primary.direction == "min" else -1
-    return min(own or done, key=lambda test: sign * (test.metrics or {})[primary.name], default=None)
+    own = [test for test in done if test.profile == state.start.profile] or done
+    if not own:
+        return None
+    metric = task.ranking(own[-1].profile)
+    alike = [test for test in own if task.ranking(test.profile) == metric]
+    sign = 1 if metric.direction == "min" else -1
+    return min(alike, key=lambda test: sign * (test.metrics or {})[metric.name])

@@ -44,24 +44,23 @@ def published_table(loaded: LoadedTask) -> list[Block]:
 
 
 def _blocks(loaded: LoadedTask, ranking: Ranking) -> list[Block]:
-    legend = _legend(loaded, ranking)
+    legend = _legend(ranking)
     return [Heading(ranking.label), _table(loaded, ranking), *([Paragraph(legend)] if legend else [])]
 
 
-def _legend(loaded: LoadedTask, ranking: Ranking) -> str:
+def _legend(ranking: Ranking) -> str:
     """What the column `norm` and the marks of a group mean."""
-    lines = []
-    primary = loaded.task.primary.name
-    if primary in ranking.anchors:
-        worst, best, bound = map(number, ranking.anchors[primary])
+    lines, metric = [], ranking.metric
+    if metric in ranking.anchors:
+        worst, best, bound = map(number, ranking.anchors[metric])
         scale = f"worst {worst} is 0, best {best} is 0.5, the bound {bound} is 1"
-        lines.append(f"norm: {primary} on the scale of {ranking.anchored_by}: {scale}.")
+        lines.append(f"norm: {metric} on the scale of {ranking.anchored_by}: {scale}.")
     told = [
         f"{LIKE_BASELINE} {row.name} cannot be told from {', '.join(row.like)}." for row in ranking.ranked if row.like
     ]
     lines += told
     if told and ranking.noise is not None:
-        lines.append(f"Another seed alone moves {primary} by {ranking.noise:g} (one standard deviation).")
+        lines.append(f"Another seed alone moves {metric} by {ranking.noise:g} (one standard deviation).")
     return "\n".join([*lines, *(_remark(row.row) for row in ranking.ranked if row.row and _remark(row.row))])
 
 
@@ -89,7 +88,14 @@ def _data(ranking: Ranking) -> dict[str, Any]:
     ]
     anchors = {name: found._asdict() for name, found in ranking.anchors.items()}
     scale = {"anchors": anchors, "anchored_by": ranking.anchored_by or None, "noise": ranking.noise}
-    return {"label": ranking.label, "source": ranking.source, "profile": ranking.profile, **scale, "rows": rows}
+    return {
+        "label": ranking.label,
+        "source": ranking.source,
+        "profile": ranking.profile,
+        "ranked_by": ranking.metric,
+        **scale,
+        "rows": rows,
+    }
 
 
 def _origin(row: Row | None) -> dict[str, Any]:
@@ -99,15 +105,14 @@ def _origin(row: Row | None) -> dict[str, Any]:
 def _table(loaded: LoadedTask, ranking: Ranking) -> Table:
     measured = {name for row in ranking.ranked for name in row.metrics}
     names = tuple(name for name in metric_names(loaded.task) if name in measured)
-    primary = loaded.task.primary.name
-    norm = ("norm",) if primary in ranking.anchors else ()
+    norm = ("norm",) if ranking.metric in ranking.anchors else ()
     local = ("isolation", "session", "date") if ranking.source == "local" else ()
     rows = tuple(
         (
             ABSENT if row.rank is None else str(row.rank),
             f"{row.name} {LIKE_BASELINE}" if row.like else row.name,
             row.kind,
-            *(f"{row.normalised[primary]:.3f}" if primary in row.normalised else ABSENT for _ in norm),
+            *(f"{row.normalised[ranking.metric]:.3f}" if ranking.metric in row.normalised else ABSENT for _ in norm),
             *metric_cells(row.metrics, names, _spreads(row)),
             *(() if row.row is None else (row.row.isolation or ABSENT, row.row.session, day(row.row.submitted))),
         )

@@ -11,6 +11,7 @@ from sandbox.noise import distinguishable
 from sandbox.normalised import Anchors, all_anchors, normalised_scores
 from sandbox.published import Kind
 from sandbox.row import Row, conditions_sha256
+from sandbox.task_schema import Metric
 from sandbox.tasks import LoadedTask
 
 
@@ -18,7 +19,7 @@ class Ranked(NamedTuple):
     """A row's place in its group."""
 
     rank: int | None
-    """From 1; equal values share a rank; None without the primary metric."""
+    """From 1; equal values share a rank; None without the ranking metric."""
     name: str
     kind: Kind
     metrics: dict[str, float]
@@ -27,7 +28,7 @@ class Ranked(NamedTuple):
     normalised: dict[str, float]
     """By metric, between the group's anchors; without those that have none."""
     like: tuple[str, ...] | None
-    """Baselines of the group that it cannot be told from by the primary metric; None where the noise is unknown."""
+    """Baselines of the group that it cannot be told from by the ranking metric; None where the noise is unknown."""
 
 
 class Ranking(NamedTuple):
@@ -43,7 +44,9 @@ class Ranking(NamedTuple):
     anchored_by: str
     """Whose baselines the anchors are: the group's own, or the published ones."""
     noise: float | None
-    """Stated standard deviation of the primary metric from seed to seed; None means unknown."""
+    """Stated standard deviation of the ranking metric from seed to seed; None means unknown."""
+    metric: str
+    """The one that ranks them."""
 
 
 def rank(loaded: LoadedTask, rows: Iterable[Row]) -> tuple[Ranking, ...]:
@@ -72,7 +75,7 @@ def _local(loaded: LoadedTask, members: Sequence[Row], published: Sequence[Ranke
     if profile is None or first.conditions_sha256 not in _usual_conditions(loaded, profile):
         return _ranking(loaded, label, "local", first.profile, local, ())
     at_published = loaded.task.published is not None and loaded.task.published.profile == profile.name
-    noise = profile.noise.get(loaded.task.primary.name)
+    noise = profile.noise.get(loaded.task.ranking(profile.name).name)
     return _ranking(loaded, label, "local", profile.name, local, published if at_published else (), noise)
 
 
@@ -98,13 +101,12 @@ def _ranking(
     own, theirs = (all_anchors(loaded.task.metrics, _baselines(found)) for found in (rows, published))
     by = "the baselines of this group" if own else "the published baselines" if theirs else ""
     anchors = own or theirs
+    metric = loaded.task.ranking(profile)
     marked = [
-        row._replace(
-            normalised=normalised_scores(row.metrics, anchors), like=_like(loaded.task.primary.name, row, rows, noise)
-        )
+        row._replace(normalised=normalised_scores(row.metrics, anchors), like=_like(metric.name, row, rows, noise))
         for row in rows
     ]
-    return Ranking(label, source, profile, _in_order(loaded, marked), anchors, by, noise)
+    return Ranking(label, source, profile, _in_order(metric, marked), anchors, by, noise, metric.name)
 
 
 def _baselines(rows: Iterable[Ranked]) -> dict[str, list[Mapping[str, float]]]:
@@ -133,12 +135,11 @@ def _seed_values(metric: str, row: Ranked) -> list[float]:
     return by_seed or [row.metrics[metric]]
 
 
-def _in_order(loaded: LoadedTask, rows: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    primary = loaded.task.primary
-    sign = 1 if primary.direction == "min" else -1
+def _in_order(metric: Metric, rows: Sequence[Ranked]) -> tuple[Ranked, ...]:
+    sign = 1 if metric.direction == "min" else -1
     scored = sorted(
-        (row for row in rows if primary.name in row.metrics), key=lambda row: sign * row.metrics[primary.name]
+        (row for row in rows if metric.name in row.metrics), key=lambda row: sign * row.metrics[metric.name]
     )
-    values = [row.metrics[primary.name] for row in scored]
+    values = [row.metrics[metric.name] for row in scored]
     placed = [row._replace(rank=values.index(value) + 1) for row, value in zip(scored, values, strict=True)]
-    return (*placed, *(row for row in rows if primary.name not in row.metrics))
+    return (*placed, *(row for row in rows if metric.name not in row.metrics))

@@ -1,6 +1,5 @@
 """What `linbench bench scaling` answers: tokens/s of one training on one GPU and shared by several."""
 
-import math
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from harness.run_config import RunConfig
 from harness.stages import Placement
 from sandbox.bench_report import request_for
 from sandbox.conditions import Conditions, place
-from sandbox.errors import MachineFault, UsageError
+from sandbox.errors import MachineFault
 from sandbox.report import Heading, Paragraph, Report, Table
 
 
@@ -27,13 +26,7 @@ def scaling_report(keys: Sequence[str], counts: Sequence[int], asked: Conditions
 
     On a CPU the numbers are processes. Raises UsageError, or MachineFault when a training fails.
     """
-    batch = asked.config.gradient_accumulation_steps
     for count in counts:
-        if batch % count:
-            raise UsageError(
-                f"{count} processes cannot share {batch} micro-batches a step evenly.",
-                run=f"linbench bench scaling --set gradient_accumulation_steps={math.lcm(*counts)}",
-            )
         place(asked.profile, asked.config, Placement(count))
     rows = []
     for key in keys:

@@ -8,7 +8,7 @@ import msgspec
 from sandbox.leaderboard import published_table
 from sandbox.report import Block, Code, Facts, Heading, Paragraph, Report, Table
 from sandbox.schema import OverrideKey
-from sandbox.task_schema import Task
+from sandbox.task_schema import Metric, Task
 from sandbox.tasks import LoadedTask
 
 
@@ -71,12 +71,18 @@ def _metrics(task: Task) -> Table:
         (
             metric.name,
             {"min": "lower", "max": "higher"}[metric.direction],
-            "ranks" if metric.primary else "after submission" if metric.hidden else "",
+            _shown(metric),
             metric.about,
         )
         for metric in task.metrics
     )
     return Table(("metric", "better", "shown", "what it is"), rows)
+
+
+def _shown(metric: Metric) -> str:
+    if metric.ranks_at:
+        return f"ranks at {', '.join(metric.ranks_at)}"
+    return "ranks" if metric.primary else "after submission" if metric.hidden else ""
 
 
 def _conditions(task: Task) -> tuple[tuple[str, str], ...]:

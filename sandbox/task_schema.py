@@ -25,6 +25,8 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     """Which way is better."""
     primary: bool = False
     """The one that ranks the leaderboard."""
+    ranks_at: tuple[str, ...] = ()
+    """Profiles at which this one ranks instead of the primary one."""
     hidden: bool = False
     """Withheld from every reply until the session is submitted."""
     bound: float | None = None
@@ -216,6 +218,8 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
             _require(not twice, f"{kind}: the name {', '.join(twice)} is used twice")
         primaries = sum(metric.primary for metric in self.metrics)
         _require(primaries == 1, f"metrics: {primaries} are primary, but exactly one must be")
+        places = [profile for metric in self.metrics for profile in metric.ranks_at]
+        _require(len(set(places)) == len(places), f"metrics: two of them rank at one of {', '.join(places)}")
         kinds = [region.kind for region in self.regions]
         _require(kinds.count("overrides") <= 1, "regions: more than one is of kind overrides")
         _require(not self.overrides or "overrides" in kinds, "overrides needs a region of kind overrides")
@@ -224,3 +228,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True):
     def primary(self) -> Metric:
         """The metric that ranks the leaderboard."""
         return next(metric for metric in self.metrics if metric.primary)
+
+    def ranking(self, profile: str) -> Metric:
+        """The metric that ranks the results at a profile: its own, else the primary one."""
+        return next((metric for metric in self.metrics if profile in metric.ranks_at), self.primary)

@@ -26,7 +26,7 @@ class CatalogRow:
     @property
     def prepared(self) -> bool:
         """Whether it can be used now."""
-        return self.manifest is not None or self.entry.kind == "built-in"
+        return self.manifest is not None or self.entry.kind in ("built-in", "generated")
 
     @property
     def tokens(self) -> int | None:

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from harness.data.entries import ENTRIES, entry_for, nearest
 from harness.data.errors import DataError
-from harness.data.manifest import MANIFEST, Manifest, content_hash, hash_file, read_manifest
+from harness.data.manifest import BYTES_A_TOKEN, MANIFEST, Manifest, content_hash, hash_file, read_manifest
 from harness.data.root import data_root, dataset_folder
 from harness.data.tokenizer import Tokenizer, load_tokenizer
-
-_BYTES_A_TOKEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Dataset:
             raise DataError(f"{self.manifest.name} has no split {split!r}. {nearest(split, self.manifest.splits)}")
         for shard in self.manifest.splits[split].files:
             size = _size(self.folder / shard.file)
-            if size is None or (shard.tokens and size != shard.tokens * _BYTES_A_TOKEN):
+            if size is None or (shard.tokens and size != shard.tokens * BYTES_A_TOKEN):
                 raise _damaged(self, f"{shard.file} is {'missing' if size is None else f'of the wrong size ({size})'}")
         return [self.folder / shard.file for shard in self.manifest.splits[split].files]
 
@@ -105,6 +103,11 @@ def missing(name: str) -> DataError:
         )
     if entry.kind == "built-in":
         return DataError(f"{name} is built in: nothing is prepared on disk.", run="linbench data list")
+    if entry.kind == "generated":
+        return DataError(
+            f"{name} was not generated in {data_root()} yet: its first training does.",
+            run=f"linbench data prepare {name}",
+        )
     online = "With a network it needs no source. " if entry.hub else ""
     return DataError(
         f"the data set {name} is not prepared in {data_root()}. {online}Without one it wants {entry.wants} "

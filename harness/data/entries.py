@@ -11,7 +11,8 @@ class Entry(msgspec.Struct, frozen=True):
     """One known data set."""
 
     name: str
-    kind: Literal["tokens", "evaluation", "tokenizer", "built-in"]
+    kind: Literal["tokens", "evaluation", "tokenizer", "built-in", "generated"]
+    """built-in: nothing lies on the disk; generated: made where it is first used, from nothing."""
     about: str
     wants: str
     """The files that prepare it without a network, in words."""
@@ -34,6 +35,9 @@ _SHAKESPEARE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/
 
 ENTRIES = (
     Entry("pydocs", "built-in", "Python's own language reference as bytes; nothing to prepare", "", ""),
+    Entry(
+        "recall", "generated", "multi-query associative recall: random keys with values, then asked for again", "", ""
+    ),
     Entry(
         "fineweb10B",
         "tokens",

@@ -12,6 +12,9 @@ from harness.files import write_atomically
 
 MANIFEST = "manifest.json"
 
+BYTES_A_TOKEN = 2
+"""uint16."""
+
 
 class ShardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a split."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data import pydocs
+from harness.data.entries import entry_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ def training_data(name: str) -> TrainingData:
         return TrainingData(name, sha256, pydocs.VOCAB_SIZE, (folder / "train.bin",), (folder / "dev.bin",))
     from harness.data.dataset import open_dataset
 
+    entry = entry_for(name)
+    if entry is not None and entry.kind == "generated":
+        from harness.data.prepare import prepare
+
+        prepare(name)
     dataset = open_dataset(name)
     return TrainingData(
         name, dataset.sha256, dataset.vocab_size, tuple(dataset.train_files()), tuple(dataset.dev_files())

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from harness.scoring import recall
 from harness.scoring.downstream import TASKS, accuracies
 from harness.scoring.lambada import last_words, load_passages
 from harness.scoring.language_model import LanguageModel
@@ -26,10 +27,15 @@ def _lambada(language_model: LanguageModel, names: Sequence[str]) -> dict[str, f
     return {name: both[name] for name in names}
 
 
+def _recall(language_model: LanguageModel, names: Sequence[str]) -> dict[str, float]:
+    return recall.accuracies(language_model, names, recall.load_sequences())
+
+
 GROUPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
     (("wikitext2_ppl",), _wikitext),
     (("lambada_ppl", "lambada_acc"), _lambada),
     (tuple(TASKS), accuracies),
+    (recall.METRICS, _recall),
 )
 """Metrics that one pass measures, and what measures them."""
 

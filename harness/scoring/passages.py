@@ -107,7 +107,7 @@ def score_passages(
     questions = (Question(sheet.tokens_BT, sheet.places_N) for sheet in ahead)
     sums = []
     for sheet, logits_NV in zip(sheets, answers(model, questions, device, dtype), strict=True):
-        found_N2 = _found(logits_NV, sheet)
+        found_N2 = outcomes(logits_NV, sheet)
         observe(sheet, found_N2[:, 0])
         sums_B2 = torch.zeros(len(sheet.tokens_BT), 2, dtype=torch.float64, device=logits_NV.device)
         sums.append(sums_B2.index_add_(0, sheet.owners_N.to(logits_NV.device), found_N2))
@@ -135,11 +135,14 @@ def _sheet(passages: list[Passage], length: int) -> Sheet:
 
 def log_probabilities(logits_NV: torch.Tensor, sheet: Sheet) -> torch.Tensor:
     """Of each predicted token, (N,) float64. Raises NotScorable for logits that leave a token out."""
-    return _found(logits_NV, sheet)[:, 0]
+    return outcomes(logits_NV, sheet)[:, 0]
 
 
-def _found(logits_NV: torch.Tensor, sheet: Sheet) -> torch.Tensor:
-    """Log-probability of each target, and 1 where another token was likelier: (N, 2) float64."""
+def outcomes(logits_NV: torch.Tensor, sheet: Sheet) -> torch.Tensor:
+    """Log-probability of each target, and 1 where another token was likelier: (N, 2) float64.
+
+    Raises NotScorable for logits that leave a token out.
+    """
     width, largest = logits_NV.shape[1], int(sheet.targets_N.max())
     if width <= largest:
         raise NotScorable("logits_misshapen", f"there are {width} logits a position for token {largest}")

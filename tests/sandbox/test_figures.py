@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from sandbox.events import Event, Submit
 from sandbox.figures import best_test, duration, fact, number, visible_metrics
 from sandbox.state import SessionState
+from sandbox.tasks import LoadedTask
 
 SCORES = {"extra": 3.0, "secret": 0.9, "val_loss": 2.5}
 
@@ -68,6 +70,24 @@ def test_best_test_has_the_lowest_loss(play: Callable[..., SessionState], run_te
     assert best is not None
     assert best.number == 2
     assert best_test(play()) is None
+
+
+def test_best_test_is_the_best_by_what_ranks_at_its_profile(
+    measured_task: LoadedTask, play: Callable[..., SessionState], run_test: Callable[..., list[Event]]
+) -> None:
+    """At a profile with a ranking metric of its own the loss has no say, and other tests are not measured by it."""
+    loss, accuracy, secret = measured_task.task.metrics
+    metrics = (loss, structs.replace(accuracy, ranks_at=("recall",)), secret)
+    task = structs.replace(measured_task, task=structs.replace(measured_task.task, metrics=metrics))
+    events = [
+        *run_test(1, "a = 2\n", {"val_loss": 1.0}),
+        *run_test(2, "a = 3\n", {"val_loss": 2.5, "accuracy": 0.75}, profile="recall"),
+        *run_test(3, "a = 4\n", {"val_loss": 2.0, "accuracy": 0.25}, profile="recall"),
+    ]
+    for profile, expected in (("recall", 2), ("smoke", 1), ("char-10m", 2)):
+        best = best_test(play(*events, task=task, profile=profile))
+        assert best is not None
+        assert best.number == expected
 
 
 def test_best_test_is_of_the_sessions_profile(

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from harness.profiles import load_profile, resolve
 from harness.run_config import without_paths
-from sandbox.published import PublishedRow
+from sandbox.published import Kind, PublishedRow
 from sandbox.ranking import Ranking, rank
 from sandbox.row import Row, conditions_sha256
 from sandbox.tasks import LoadedTask
@@ -51,6 +51,24 @@ def test_higher_is_better_where_the_task_says_so(measured_task: LoadedTask, row:
     task = structs.replace(measured_task, task=structs.replace(measured_task.task, metrics=metrics))
     assert places(task, [row(1.0, name="low"), row(2.0, name="high")])[1:] == [[(1, "high"), (2, "low")]]
 
+
+def test_a_profile_may_be_ranked_by_a_metric_of_its_own(measured_task: LoadedTask, row: Callable[..., Row]) -> None:
+    """Rows at the profile that a metric names are ordered, anchored and marked by it; all others by the primary one."""
+    loss, accuracy, secret = measured_task.task.metrics
+    own = structs.replace(accuracy, ranks_at=("recall",), bound=1.0)
+    loaded = structs.replace(measured_task, task=structs.replace(measured_task.task, metrics=(loss, own, secret)))
+    both = [{"val_loss": 1.0, "accuracy": 0.2}, {"val_loss": 2.0, "accuracy": 0.6}, {"val_loss": 3.0, "accuracy": 0.7}]
+    rows = [row(name=name, kind=kind, metrics=found) for name, kind, found in zip("abc", KINDS, both, strict=True)]
+    *_, there = rank(loaded, [structs.replace(each, profile="recall") for each in rows])
+    assert [(ranked.rank, ranked.name) for ranked in there.ranked] == [(1, "c"), (2, "b"), (3, "a")]
+    assert there.metric == "accuracy"
+    assert [ranked.normalised["accuracy"] for ranked in there.ranked] == [pytest.approx(0.625), 0.5, 0.0]
+    *_, elsewhere = rank(loaded, rows)
+    assert [(ranked.rank, ranked.name) for ranked in elsewhere.ranked] == [(1, "a"), (2, "b"), (3, "c")]
+    assert elsewhere.metric == "val_loss"
+
+
+KINDS: tuple[Kind, ...] = ("baseline", "baseline", "agent")
 
 MakeRow = Callable[..., Row]
 

@@ -110,6 +110,12 @@ def test_unknown_task_suggests_the_nearest() -> None:
             "breaks the task's own rules: ",
         ),
         ("id: toy", "id: toy\nmetrics: []", "0 are primary"),
+        (
+            "id: toy",
+            "id: toy\nmetrics: [{name: a, direction: min, primary: true, ranks_at: [p]}, "
+            "{name: b, direction: max, ranks_at: [p]}]",
+            "two of them rank at one of p, p",
+        ),
         ("id: toy", "id: toy\nmetrics: [{name: a, direction: up}]", "metrics[0].direction: Invalid enum value 'up'"),
         ("id: toy", "id: toy\nbudget: {tests: 0}", "budget: tests is 0"),
         ("id: toy", "id: toy\nprofiles: {allowed: [smoke]}", "cuda: 'gpt-345m' is not in allowed (smoke)"),

@@ -55,8 +55,8 @@ def test_the_catalog_lists_known_and_own_data_sets(root: Path, corpus: Path) -> 
     """Every known data set is there with what it wants; one of the user's own joins them once prepared."""
     before = {row.name: row for row in catalog()}
     assert {"pydocs", "fineweb10B", "wikitext2", "lambada", "shakespeare_char", "text", "gpt2"} <= before.keys()
-    assert [name for name, row in before.items() if row.prepared] == ["pydocs"]
-    assert all(row.entry.wants and row.entry.where for name, row in before.items() if name != "pydocs")
+    assert [name for name, row in before.items() if row.prepared] == ["pydocs", "recall"]
+    assert all(row.entry.wants and row.entry.where for name, row in before.items() if name not in ("pydocs", "recall"))
     manifest = prepare("prose", [corpus], "bytes", processes=1)
     row = catalog()[-1]
     assert (row.name, row.prepared, row.manifest, row.folder) == ("prose", True, manifest, root / "prose")

@@ -38,6 +38,7 @@ def test_a_profile_says_what_to_run_next(linbench: Linbench, root: Path) -> None
     """A test where its data are there, else their preparation, with a source where the data are the user's own."""
     for name, command in (
         ("smoke", "linbench test --profile smoke"),
+        ("recall", "linbench test --profile recall"),
         ("gpt-345m", "linbench data prepare fineweb10B"),
         ("prose-60m", "linbench data prepare prose --source FOLDER"),
     ):
@@ -52,7 +53,7 @@ def test_text_is_prepared_once_and_listed(linbench: Linbench, root: Path, tmp_pa
     source.write_text("\n<|endoftext|>\n".join(f"Document {n} is short." for n in range(200)))
     listed = {row["name"]: row for row in linbench("data", "list", "--json").json["data_sets"]}
     assert set(listed) == {entry.name for entry in ENTRIES}
-    assert {name for name, row in listed.items() if row["prepared"]} == {"pydocs"}
+    assert {name for name, row in listed.items() if row["prepared"]} == {"pydocs", "recall"}
     command = ["data", "prepare", "mine", "--source", source, "--tokenizer", "bytes"]
     made = linbench(*command, "--json")
     assert made.code == 0, made.out
