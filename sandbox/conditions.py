@@ -9,7 +9,7 @@ import msgspec
 from harness.data.errors import DataError
 from harness.data.training import TrainingData, training_data
 from harness.files import IrregularFile, read_regular
-from harness.isolation import NoIsolation, choose
+from harness.isolation import KINDS, NoIsolation, choose
 from harness.isolation.confinement import allowed as operators_limits
 from harness.machine import default_device, gpu_names
 from harness.profiles import Profile, ProfileError, load_profile, profile_names, resolve
@@ -75,25 +75,26 @@ def conditions(
     overridden: Mapping[str, str],
     asked: Placement | None = None,
     isolation: str | None = None,
+    command: str = "test",
 ) -> Conditions:
     """Resolve a profile for a task on this machine. Raises UsageError for what does not fit.
 
     `asked` None means as many of this machine's GPUs as the profile's published setting used and can share its batch;
-    `isolation` None the strongest that works here.
+    `isolation` None the strongest that works here. `command` is what was typed after `linbench`, for the hint.
     """
-    profile = check_profile(task, profile_name)
+    profile = check_profile(task, profile_name, command)
     device = default_device() if default_device() in profile.devices else profile.devices[0]
     adjust = task.profiles.adjust.get(profile_name, {})
     if device == "cuda" and default_device() == "cpu":
         raise UsageError(
             f"The profile {profile_name!r} needs a GPU, and this machine has none.",
-            run=f"linbench test --profile {task.profiles.cpu}",
+            run=f"linbench {command} --profile {task.profiles.cpu}",
         )
     try:
         config = resolve(profile, seed=seed, device=device, adjust=adjust, overridden=dict(overridden))
-        return Conditions(profile, config, place(profile, config, asked), isolate(isolation))
+        return Conditions(profile, config, place(profile, config, asked), isolate(isolation, command))
     except ProfileError as error:
-        raise UsageError(str(error), run="linbench test --help") from error
+        raise UsageError(str(error), run=f"linbench {command.partition(' ')[0]} --help") from error
 
 
 def place(profile: Profile, config: RunConfig, asked: Placement | None) -> Placement:
@@ -116,7 +117,7 @@ def place(profile: Profile, config: RunConfig, asked: Placement | None) -> Place
     return chosen
 
 
-def isolate(asked: str | None) -> str:
+def isolate(asked: str | None, command: str = "test") -> str:
     """The isolation for runs on this machine.
 
     Raises UsageError where none works and the operator did not say none, and for limits that cannot be meant.
@@ -124,14 +125,16 @@ def isolate(asked: str | None) -> str:
     try:
         operators_limits()
     except ValueError as error:
-        raise UsageError(f"{error}.", run="linbench test --help") from error
+        raise UsageError(f"{error}.", run=f"linbench {command.partition(' ')[0]} --help") from error
+    if asked is not None and asked not in (*KINDS, "auto"):
+        raise UsageError(f"no isolation {asked!r}. {nearest(asked, KINDS)}", run=f"linbench {command}")
     try:
         return choose(asked)
     except NoIsolation as error:
         raise UsageError(
             f"The agent's code cannot be isolated: {error}. Install bubblewrap, or let it run with all that you may "
             "do; the row will say so.",
-            run="linbench test --isolation none",
+            run=f"linbench {command} --isolation none",
         ) from error
 
 
@@ -184,12 +187,14 @@ def open_data(conditions: Conditions) -> TrainingData:
     return data
 
 
-def parse_settings(pairs: list[str]) -> dict[str, str]:
+def parse_settings(pairs: list[str], command: str = "test") -> dict[str, str]:
     """The operator's `--set KEY=VALUE` options. Raises UsageError for one of another form."""
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals and value):
-            raise UsageError(f"--set {pair!r} is not of the form KEY=VALUE.", run="linbench test --set max_iters=200")
+            raise UsageError(
+                f"--set {pair!r} is not of the form KEY=VALUE.", run=f"linbench {command} --set max_iters=200"
+            )
         settings[key] = value
     return settings

@@ -73,7 +73,8 @@ def _named(name: str | None, runs: Path) -> Session | None:
             run=f"linbench status --session {matching[0]}",
         )
     raise UsageError(
-        f"{where}: no session {wanted!r} in {runs}. {nearest(wanted, list(sessions)[:_LISTED])}", run="linbench start"
+        f"{where}: no session {wanted!r} in {runs}. {nearest(wanted, list(sessions)[:_LISTED])}",
+        run=f"linbench status --session {next(iter(sessions))}" if sessions else "linbench start",
     )
 
 

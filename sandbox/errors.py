@@ -78,6 +78,7 @@ def nearest(value: str, alternatives: Iterable[str]) -> str:
     "Did you mean 'attention'? There are: attention, block."
     """
     options = list(alternatives)
-    close = difflib.get_close_matches(value, options, n=1, cutoff=0.5)
+    holding = [option for option in options if len(value) > 2 and value in option]
+    close = holding if len(holding) == 1 else difflib.get_close_matches(value, options, n=1)
     meant = f"Did you mean {close[0]!r}? " if close else ""
     return f"{meant}There are: {', '.join(options)}." if options else "There are none."

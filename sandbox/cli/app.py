@@ -107,7 +107,9 @@ def _usage_error(error: Exception, commands: list[str]) -> UsageError:
     """What the argument parser found, with the command to run next."""
     words = sys.argv[1:]
     command = next((word for word in words if word in commands), None)
-    explain = f"linbench {command} --help" if command else "linbench --help"
+    context = getattr(error, "ctx", None)
+    typed = context.command_path if context else " ".join(filter(None, ["linbench", command]))
+    explain = f"{typed} --help"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     if message.startswith("Usage:"):  # nothing was typed
         return UsageError(f"No command was given.\n\n{message}", run=explain if command else "linbench start")
@@ -115,6 +117,9 @@ def _usage_error(error: Exception, commands: list[str]) -> UsageError:
         known = sorted(error.ctx.command.commands)  # type: ignore[attr-defined]
         wrong = message.partition("'")[2].partition("'")[0]
         return UsageError(f"No such command {wrong!r}. {nearest(wrong, known)}", run=explain)
+    if message.startswith("No such option") and "Possible options" not in message and context is not None:
+        options = sorted({parameter.opts[-1] for parameter in context.command.params if parameter.opts[-1][0] == "-"})
+        message = f"{message.rstrip('.')}. {nearest('', options)}"
     if command is not None and words[0] != command:
         behind = [word for word in words if word != command]
         return UsageError(f"{message}; options follow the command.", run=f"linbench {command} {shlex.join(behind)}")

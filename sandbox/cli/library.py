@@ -1,5 +1,6 @@
 """`linbench mechanisms` and `linbench baseline`: what is known, to stand on and to compare with."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -40,12 +41,13 @@ def baseline(
     from sandbox.results import leaderboard_of
     from sandbox.seeds import chosen_seeds
 
-    overridden = parse_settings(settings or [])
+    command = f"baseline {shlex.quote(name)}"
     loaded, file = find_task_of(name)
+    overridden = parse_settings(settings or [], command)
     task = loaded.task
-    size = check_profile(task, profile or default_profile(task), f"baseline {name}").name
+    size = check_profile(task, profile or default_profile(task), command).name
     first = chosen_seeds(task, "agent", seed, seeds)[0]
-    planned = conditions(task, size, first, overridden, isolation=isolation)
+    planned = conditions(task, size, first, overridden, isolation=isolation, command=command)
     open_data(planned)  # what cannot run leaves no open session behind, which later commands would use
     session = create_session(
         loaded.task.id, agent=name, kind="baseline", profile=profile, tests=1, seed=seed, seeds=seeds

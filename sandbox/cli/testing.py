@@ -29,11 +29,13 @@ def _conditions(
     settings: list[str] | None,
     isolation: str | None,
     asked: "Placement | None" = None,
+    command: str = "test",
 ) -> "Conditions":
     from sandbox.conditions import conditions, parse_settings
 
     name = profile or state.start.profile
-    return conditions(state.task.task, name, state.start.seed, parse_settings(settings or []), asked, isolation)
+    overridden = parse_settings(settings or [], command)
+    return conditions(state.task.task, name, state.start.seed, overridden, asked, isolation, command)
 
 
 def check(
@@ -50,7 +52,8 @@ def check(
 
     found = open_session(session)
     state = adopt(found)
-    reply(check_report(state, run_check(found, state, _conditions(state, profile, settings, isolation))), as_json)
+    asked = _conditions(state, profile, settings, isolation, command="check")
+    reply(check_report(state, run_check(found, state, asked)), as_json)
 
 
 def try_out(

@@ -29,6 +29,9 @@ def hint(reply: Any) -> str:
     ("arguments", "said", "next_command"),
     [
         (["edti"], "No such command 'edti'. Did you mean 'edit'? There are: ", "linbench --help"),
+        (["nonsense"], "No such command 'nonsense'. There are: ", "linbench --help"),
+        (["diff", "--nothing"], "No such option: --nothing. There are: ", "linbench diff --help"),
+        (["data", "prepare"], "Missing argument", "linbench data prepare --help"),
         (["edit", "--contents", "x"], "No such option: --contents", "linbench edit --help"),
         (["edit", "--range"], "requires an argument", "linbench edit --help"),
         (["edit", "--after", "x"], "'x' is not a valid int", "linbench edit --help"),

@@ -55,8 +55,8 @@ def test_all_mechanisms_are_counted_at_the_size_of_a_profile(linbench: Linbench)
         ),
         (["edit", "--region", "attention", "--from", "gla", "--content", "x"], "Give one of", "linbench edit --help"),
         (["baseline", "retne"], "Did you mean 'retnet'? There are:", "linbench tasks"),
-        (["baseline", "gla", "--set", "max_iters"], "KEY=VALUE", "linbench test --set max_iters=200"),
-        (["baseline", "gla", "--set", "max_iters=many"], "max_iters='many' does not fit", "linbench test --help"),
+        (["baseline", "gla", "--set", "max_iters"], "KEY=VALUE", "linbench baseline gla --set max_iters=200"),
+        (["baseline", "gla", "--set", "max_iters=many"], "max_iters='many' does not fit", "linbench baseline --help"),
     ],
 )
 def test_what_is_not_in_the_library_is_answered_with_what_is(

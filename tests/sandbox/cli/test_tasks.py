@@ -29,6 +29,7 @@ def test_tasks_are_listed_and_shown(linbench: Linbench) -> None:
     ("arguments", "said"),
     [
         (["llm-pretrain-embeding"], "Did you mean 'llm-pretrain-embedding'?"),
+        (["linear"], "Did you mean 'llm-pretrain-linear-attention'?"),
         (["--mode", "solo"], "no mode 'solo'. There are: agent, vanilla."),
         (["--profile", "smokey"], "Did you mean 'smoke'?"),
         (["--tests", "0"], "needs at least one test, not 0"),

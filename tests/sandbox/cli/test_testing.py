@@ -41,6 +41,24 @@ def test_a_test_that_cannot_be_costs_nothing(
     assert linbench("status", "--json").json["tests"] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "next_command"),
+    [
+        (["--isolation", "chroot"], "linbench check"),
+        (["--set", "foo=1"], "linbench check --help"),
+        (["--set", "max_iters"], "linbench check --set max_iters=200"),
+        (["--profile", "smok"], "linbench check --profile smoke"),
+    ],
+)
+def test_a_hint_is_in_the_words_of_the_command_that_was_typed(
+    linbench: Linbench, arguments: list[str], next_command: str
+) -> None:
+    """Whoever mistypes an option of `check`, which is free, is not sent to `test`, which is not."""
+    linbench("start")
+    reply = linbench("check", *arguments)
+    assert (reply.code, f"\nhint: {next_command}\n" in reply.out) == (2, True), reply.out
+
+
 def test_resuming_opens_no_session(linbench: Linbench, runs: Path) -> None:
     """Where nothing was begun, --resume says so and leaves no session behind."""
     reply = linbench("test", "--resume")
