@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.isolation import bubblewrap, landlock
+from harness.isolation import bubblewrap, landlock, privileges, system_calls
 from harness.isolation.confinement import Confinement, Limits
 
 VARIABLE = "LINBENCH_CONFINEMENT"
@@ -38,14 +38,22 @@ def confine(command: Sequence[str], confinement: Confinement) -> Confined:
 
 
 def enter() -> None:
-    """Accept the limits and, under Landlock, give up what is not needed. Without a confinement nothing happens."""
+    """Accept the limits and give up what is not needed. Without a confinement nothing happens."""
     text = os.environ.pop(VARIABLE, None)
     if text is None:
         return
     confinement = msgspec.json.decode(text, type=Confinement, dec_hook=lambda kind, value: kind(value))
     _accept(confinement.limits, confinement.device)
+    refused = list(system_calls.KEPT)
     if confinement.kind == "landlock":
+        if not confinement.network:
+            privileges.leave_network()
+        if not (confinement.network or confinement.workers):
+            refused += system_calls.OUTWARD
+        privileges.drop()
         landlock.restrict(confinement)
+    if confinement.kind != "none" and system_calls.problem() is None:
+        system_calls.refuse(refused)
 
 
 def _accept(limits: Limits, device: str) -> None:

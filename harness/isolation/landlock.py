@@ -1,7 +1,8 @@
 """Isolation by Landlock, the kernel's own (Linux 5.13): a process gives up the files and ports that it does not need.
 
-System calls and constants are those of linux/landlock.h. Weaker than bubblewrap: it hides no processes, UDP stays open,
-and single files in a writable folder cannot be kept from change.
+System calls and constants are those of linux/landlock.h. Weaker than bubblewrap: it hides no processes, and single
+files in a writable folder cannot be kept from change. What it has no rule for is seen to by privileges.py and
+system_calls.py.
 """
 
 import ctypes
@@ -11,14 +12,14 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from harness.isolation import system_calls
 from harness.isolation.confinement import Confinement
+from harness.isolation.privileges import check
 from harness.isolation.software import gpu_devices, software, withheld
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """System call numbers, the same on every architecture."""
 _VERSION, _PATH_BENEATH = 1, 1
-_NO_NEW_PRIVILEGES = 38
-"""PR_SET_NO_NEW_PRIVS of linux/prctl.h."""
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 TRUNCATE = 1 << 14
@@ -41,13 +42,13 @@ def version() -> int:
 
 def problem() -> str | None:
     """Why it cannot be used here; None when it can."""
-    return None if version() else "this kernel has no Landlock (Linux 5.13, switched on at boot)"
+    return system_calls.problem() if version() else "this kernel has no Landlock (Linux 5.13, switched on at boot)"
 
 
 def restrict(confinement: Confinement) -> None:
     """Give up, for this process and all that it starts, what the confinement does not name. Raises OSError.
 
-    To be called while the process has one thread.
+    To be called while the process has one thread and no way to new privileges.
     """
     available = version()
     files = _FILE_RIGHTS[min(available, max(_FILE_RIGHTS))]
@@ -58,7 +59,6 @@ def restrict(confinement: Confinement) -> None:
             _allow(ruleset, path, READ & files)
         for path in writable(confinement):
             _allow(ruleset, path, files)
-        _check(ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
         _check(ctypes.CDLL(None, use_errno=True).syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
@@ -112,7 +112,4 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
 
 
 def _check(answer: int) -> int:
-    if answer < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"Landlock: {os.strerror(number)}")
-    return answer
+    return check("Landlock", answer)
