@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import libcst as cst
 
-from sandbox.policy.flow import Parameter, is_property
-from sandbox.policy.scopes import Default, Element, Scope
+from sandbox.policy.flow import Parameter
+from sandbox.policy.scopes import Default, Element, Scope, Value
 from sandbox.policy.tree import children
 
 COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
@@ -14,52 +14,58 @@ _INNER_SCOPES = (cst.FunctionDef, cst.ClassDef, cst.Lambda, *COMPREHENSIONS)
 
 def function_scope(node: cst.FunctionDef | cst.Lambda, parent: Scope) -> Scope:
     """The scope inside a function: its arguments and what its body binds."""
-    scope = Scope(parent, name=node.name.value if isinstance(node, cst.FunctionDef) else None)
-    scope.is_property = isinstance(node, cst.FunctionDef) and is_property(node)
+    if node in parent.flow.scopes:
+        return parent.flow.scopes[node]
+    scope = parent.flow.scopes[node] = Scope(
+        parent, name=node.name.value if isinstance(node, cst.FunctionDef) else None
+    )
     arguments = node.params
-    stars = [star for star in (arguments.star_arg, arguments.star_kwarg) if isinstance(star, cst.Param)]
-    for place, argument in enumerate((*arguments.posonly_params, *arguments.params, *arguments.kwonly_params, *stars)):
+    for place, argument in enumerate((*arguments.posonly_params, *arguments.params, *arguments.kwonly_params)):
         scope.bind(argument.name.value, Default(argument.default, parent) if argument.default else None)
-        if scope.name is not None and argument not in stars:
-            scope.bind(argument.name.value, _parameter(scope.name, parent, argument.name.value, place))
+        _bind_parameter(scope, parent, argument.name.value, place)
+    for star in (arguments.star_arg, arguments.star_kwarg):
+        if isinstance(star, cst.Param):
+            _bind_parameter(scope, parent, star.name.value, 0, takes_all=True)
     bind_all([node.body], scope)
+    _bind_elsewhere(scope)
     return scope
 
 
-def _parameter(function: str, parent: Scope, name: str, place: int) -> Parameter:
-    if not parent.is_class:
-        return Parameter(function, name, (place,))
-    constructs = function in ("__init__", "__new__") and parent.name is not None
-    return Parameter(str(parent.name) if constructs else function, name, (place - 1, place))
+def _bind_parameter(scope: Scope, parent: Scope, name: str, place: int, *, takes_all: bool = False) -> None:
+    if scope.name is None:
+        scope.bind(name)
+        return
+    constructs = parent.is_class and scope.name in ("__init__", "__new__")
+    places = (place - 1, place) if parent.is_class else (place,)
+    scope.bind(name, Parameter(str(parent.name) if constructs else scope.name, name, places, takes_all))
+
+
+def _bind_elsewhere(scope: Scope) -> None:
+    """What a function sets of names that it declares global or nonlocal stands for something there."""
+    for name in scope.elsewhere:
+        home = scope.find(name) or scope.top
+        for meaning in scope.meanings.get(name, ()):
+            is_local = isinstance(meaning, cst.BaseExpression | Element)
+            home.bind(name, Default(meaning, scope) if is_local else meaning)  # type: ignore[arg-type]
 
 
 def class_scope(node: cst.ClassDef, parent: Scope) -> Scope:
     """The scope inside a class body."""
-    scope = Scope(parent, is_class=True, name=node.name.value)
+    if node in parent.flow.scopes:
+        return parent.flow.scopes[node]
+    scope = parent.flow.scopes[node] = Scope(parent, is_class=True, name=node.name.value)
     bind_all([node.body], scope)
+    parent.flow.kept.update(scope.meanings)
+    parent.flow.classes.setdefault(node.name.value, []).append(scope)
     return scope
 
 
-def parts(node: cst.CSTNode, scope: Scope) -> Iterator[tuple[cst.CSTNode, Scope]]:
-    """What stands right below a node, each with the scope that it stands in."""
-    inner = scope
-    outside: tuple[cst.CSTNode | None, ...] = ()
-    if isinstance(node, cst.FunctionDef):
-        inner, outside = function_scope(node, scope), (*node.decorators, node.params, node.returns)
-    elif isinstance(node, cst.Lambda):
-        inner, outside = function_scope(node, scope), (node.params,)
-    elif isinstance(node, cst.ClassDef):
-        inner, outside = class_scope(node, scope), (*node.decorators, *node.bases, *node.keywords)
-    elif isinstance(node, COMPREHENSIONS):
-        inner = comprehension_scope(node.for_in, scope)
-    for part in children(node):
-        yield part, scope if any(part is other for other in outside) else inner
-
-
-def comprehension_scope(first: cst.CompFor, parent: Scope) -> Scope:
+def comprehension_scope(node: cst.BaseSimpleComp | cst.DictComp, parent: Scope) -> Scope:
     """The scope inside a comprehension."""
-    scope = Scope(parent)
-    loop: cst.CompFor | None = first
+    if node in parent.flow.scopes:
+        return parent.flow.scopes[node]
+    scope = parent.flow.scopes[node] = Scope(parent)
+    loop: cst.CompFor | None = node.for_in
     while loop is not None:
         _bind_each(loop, scope)
         loop = loop.inner_for_in
@@ -74,8 +80,21 @@ def bind_all(nodes: Iterable[cst.CSTNode], scope: Scope) -> None:
         binder = _BINDERS.get(type(node))
         if binder is not None:
             binder(node, scope)
-        if not isinstance(node, _INNER_SCOPES):
+        if isinstance(node, COMPREHENSIONS):
+            _bind_walruses(node, scope)
+        elif not isinstance(node, _INNER_SCOPES):
             waiting.extend(children(node))
+
+
+def _bind_walruses(node: cst.CSTNode, scope: Scope) -> None:
+    """A := in a comprehension binds a name around it."""
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, cst.NamedExpr):
+            _bind_annotated(part, scope)
+        if part is node or not isinstance(part, cst.Lambda):
+            waiting.extend(children(part))
 
 
 def imported(node: cst.Import | cst.ImportFrom) -> Iterator[tuple[str, str, str]]:
@@ -123,15 +142,21 @@ def _bind_assignment(node: cst.Assign, scope: Scope) -> None:
         _bind_value(target.target, node.value, scope)
 
 
-def _bind_value(target: cst.BaseExpression, value: cst.BaseExpression | None, scope: Scope) -> None:
-    """Bind one target, element by element where a tuple is set to a tuple of the same length."""
-    if isinstance(target, cst.Name):
-        scope.bind(target.value, value)
-    elif isinstance(target, cst.Tuple | cst.List):
-        values: Sequence[cst.BaseElement] = value.elements if isinstance(value, cst.Tuple | cst.List) else ()
-        paired = len(values) == len(target.elements)
-        for number, element in enumerate(target.elements):
-            _bind_value(element.value, values[number].value if paired else None, scope)
+def leaves(target: cst.BaseExpression, value: Value) -> Iterator[tuple[cst.BaseExpression, Value]]:
+    """What is assigned to each single target: element by element where a tuple is set to one of the same length."""
+    if not isinstance(target, cst.Tuple | cst.List):
+        yield target, value
+        return
+    values: Sequence[cst.BaseElement] = value.elements if isinstance(value, cst.Tuple | cst.List) else ()
+    paired = len(values) == len(target.elements)
+    for number, element in enumerate(target.elements):
+        yield from leaves(element.value, values[number].value if paired else Element(value))
+
+
+def _bind_value(target: cst.BaseExpression, value: Value, scope: Scope) -> None:
+    for leaf, own in leaves(target, value):
+        if isinstance(leaf, cst.Name):
+            scope.bind(leaf.value, own)
 
 
 def _bind_annotated(node: cst.AnnAssign | cst.NamedExpr, scope: Scope) -> None:
@@ -154,9 +179,7 @@ def _bind_each(node: cst.For | cst.CompFor, scope: Scope) -> None:
         for element in node.iter.elements:
             _bind_value(node.target, element.value, scope)
     else:
-        _bind_targets(node.target, scope)
-        if isinstance(node.target, cst.Name):
-            scope.bind(node.target.value, Element(node.iter))
+        _bind_value(node.target, Element(node.iter), scope)
 
 
 def _bind_augmented(node: cst.AugAssign, scope: Scope) -> None:

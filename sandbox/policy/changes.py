@@ -7,11 +7,13 @@ import libcst as cst
 from sandbox.policy import operators, rules
 from sandbox.policy.finding import Finding, spoken
 from sandbox.policy.flow import OWN, Parameter
-from sandbox.policy.names import elements, meanings, origins, texts
+from sandbox.policy.names import meanings
+from sandbox.policy.origins import elements, origins, texts
 from sandbox.policy.scopes import Scope
 from sandbox.policy.verdicts import BUILTINS
 from sandbox.policy.vocabulary import (
     CALLED_METHODS,
+    CHANGING_FUNCTIONS,
     DEFINITIONS,
     ENVIRONMENT,
     FIXED_ATTRIBUTES,
@@ -42,6 +44,7 @@ def set_item(node: cst.Subscript, scope: Scope) -> Iterator[Finding]:
 def call(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
     """What is found in setattr(...), in hooking a module, and in giving one of torch's operators another meaning."""
     yield from _setter(node, functions, scope)
+    yield from _decorated(node, functions, scope)
     yield from operators.override(node, functions, scope)
     if isinstance(node.func, cst.Attribute):
         yield from _hook(node, node.func, scope)
@@ -59,6 +62,18 @@ def _setter(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[
     if len(values) > 1:
         for name in sorted(texts(values[1], scope)) or ["..."]:
             yield from _changed(values[0], name, node, scope)
+
+
+def _decorated(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
+    """A function that changes what it is given first, or what it decorates, given what is not the region's."""
+    changing = CHANGING_FUNCTIONS
+    if isinstance(node.func, cst.Call):  # functools.wraps(f)(x)
+        functions, changing = meanings(node.func.func, scope), CHANGING_FUNCTIONS | {"functools.wraps"}
+    if node.args and any(name in changing for name in functions):
+        for name in _held(node.args[0].value, scope):
+            if name != ENVIRONMENT:
+                yield Finding(rules.PATCH, f"a change to {spoken(name)}", node)
+                return
 
 
 def _hook(node: cst.Call, function: cst.Attribute, scope: Scope) -> Iterator[Finding]:
@@ -141,11 +156,12 @@ def is_class_of_another(node: cst.BaseExpression, scope: Scope) -> bool:
 
 
 def _is_class(node: cst.BaseExpression, scope: Scope) -> bool:
+    owner: cst.BaseExpression | None = None
     if isinstance(node, cst.Attribute) and node.attr.value == "__class__":
-        return not is_own(node.value)
-    if isinstance(node, cst.Call) and len(node.args) == 1 and f"{BUILTINS}type" in meanings(node.func, scope):
-        return not is_own(node.args[0].value)
-    return False
+        owner = node.value
+    elif isinstance(node, cst.Call) and len(node.args) == 1 and f"{BUILTINS}type" in meanings(node.func, scope):
+        owner = node.args[0].value
+    return owner is not None and not (isinstance(owner, cst.Name) and owner.value in OWN)
 
 
 def makes_tensors(node: cst.BaseExpression, scope: Scope) -> bool:

@@ -1,6 +1,6 @@
 """What flows between the agent's own functions and classes: arguments, results, and what is kept on self.
 
-Learnt before the reading, so that code which hands a module on is read as if it had written the module's name there.
+`learning` fills it before the reading, so that code which hands a module on is read as if it named the module there.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import libcst as cst
 
-from sandbox.policy.tree import children
-
 if TYPE_CHECKING:
     from sandbox.policy.scopes import Scope
 
@@ -19,7 +17,6 @@ OWN = ("self", "cls")
 """What a method calls the object, or the class, that it belongs to."""
 _DEEPEST = 20
 """So many functions are followed through one another: honest code calls deeper, and hands nothing on there."""
-_PROPERTIES = ("property", "cached_property")
 
 
 class Found(NamedTuple):
@@ -37,6 +34,14 @@ class Parameter(NamedTuple):
     name: str
     places: tuple[int, ...]
     """Where it may stand in a call, as a method may be called through its object or through its class."""
+    takes_all: bool = False
+    """Whether it takes all that is left over: *name or **name."""
+
+    def takes(self, place: int, argument: cst.Arg) -> bool:
+        """Whether an argument of a call may arrive here."""
+        if self.takes_all or argument.keyword is None:
+            return self.takes_all or (place in self.places and not argument.star)
+        return argument.keyword.value == self.name
 
 
 class Flow:
@@ -45,9 +50,14 @@ class Flow:
     def __init__(self) -> None:
         self.calls: dict[str, list[tuple[cst.Call, Scope]]] = {}
         self.results: dict[str, list[Found]] = {}
-        self.kept: dict[tuple[str, str], list[Found]] = {}
+        self.classes: dict[str, list[Scope]] = {}
+        self.bases: dict[str, set[str]] = {}
+        self.scopes: dict[cst.CSTNode, Scope] = {}
+        """Of functions, classes and comprehensions."""
+        self.kept: set[str] = set()
+        """The names that classes keep something under."""
         self.followed: set[str] = set()
-        """Functions and classes whose arguments are followed."""
+        """Functions, and classes with a constructor, whose arguments are followed."""
         self.known: dict[object, frozenset[str]] = {}
         """The dotted names of what was asked for; empty while they are being looked for."""
         self._depth = 0
@@ -56,9 +66,18 @@ class Flow:
         """What the calls of its function give for a parameter."""
         for call, scope in self.calls.get(parameter.function, ()):
             for place, argument in enumerate(call.args):
-                named = argument.keyword is not None and argument.keyword.value == parameter.name
-                if named or (argument.keyword is None and not argument.star and place in parameter.places):
+                if parameter.takes(place, argument):
                     yield Found(argument.value, scope)
+
+    def lineage(self, name: str) -> Iterator[Scope]:
+        """The bodies of the agent's class of this name, and of those that it inherits from."""
+        waiting, seen = [name], {name}
+        while waiting:
+            current = waiting.pop()
+            yield from self.classes.get(current, ())
+            above = self.bases.get(current, set()) - seen
+            seen |= above
+            waiting += above
 
     def once(self, key: object, find: Callable[[], Iterable[str]]) -> frozenset[str]:
         """The dotted names of `key`, found at the first question; nothing to one who asks while they are found."""
@@ -71,59 +90,19 @@ class Flow:
             self._depth -= 1
         return self.known[key]
 
-    def learn(self, code: Iterable[tuple[cst.CSTNode, Scope]]) -> None:
-        """Note what flows in the agent's code."""
-        from sandbox.policy.binding import parts
-
-        waiting = list(code)
-        while waiting:
-            node, scope = waiting.pop()
-            self._note(node, scope)
-            waiting += parts(node, scope)
-
-    def _note(self, node: cst.CSTNode, scope: Scope) -> None:
-        if isinstance(node, cst.Call):
-            name = called_name(node)
-            if name is not None:
-                self.calls.setdefault(name, []).append((node, scope))
-        elif isinstance(node, cst.Return) and node.value is not None:
-            self._note_result(Found(node.value, scope))
-        elif isinstance(node, cst.Assign):
-            for target in node.targets:
-                self._note_kept(target.target, Found(node.value, scope))
-        elif isinstance(node, cst.AnnAssign) and node.value is not None:
-            self._note_kept(node.target, Found(node.value, scope))
-        elif isinstance(node, cst.FunctionDef | cst.ClassDef):
-            self.followed.add(node.name.value)
-
-    def _note_result(self, found: Found) -> None:
-        scope = found.scope
-        if scope.name is None:
-            return
-        self.results.setdefault(scope.name, []).append(found)
-        if scope.is_property and scope.class_name is not None:
-            self.kept.setdefault((scope.class_name, scope.name), []).append(found)
-
-    def _note_kept(self, target: cst.BaseExpression, found: Found) -> None:
-        """self.name = value in a method, name = value in the body of a class."""
-        owner = found.scope.class_name
-        if owner is None:
-            return
-        if found.scope.is_class and isinstance(target, cst.Name):
-            self.kept.setdefault((owner, target.value), []).append(found)
-        elif isinstance(target, cst.Attribute) and isinstance(target.value, cst.Name) and target.value.value in OWN:
-            self.kept.setdefault((owner, target.attr.value), []).append(found)
-
 
 def called_name(node: cst.Call) -> str | None:
     """The last name of the function of a call."""
-    if isinstance(node.func, cst.Name):
-        return node.func.value
-    return node.func.attr.value if isinstance(node.func, cst.Attribute) else None
+    return last_name(node.func)
 
 
-def is_property(node: cst.FunctionDef) -> bool:
-    """Whether reading an attribute calls this method."""
-    names = (part for decorator in node.decorators for part in children(decorator))
-    last = (name.attr if isinstance(name, cst.Attribute) else name for name in names)
-    return any(isinstance(name, cst.Name) and name.value in _PROPERTIES for name in last)
+def last_name(node: cst.CSTNode) -> str | None:
+    """The name itself, or that of an attribute."""
+    if isinstance(node, cst.Name):
+        return node.value
+    return node.attr.value if isinstance(node, cst.Attribute) else None
+
+
+def is_special(name: str) -> bool:
+    """Whether Python itself calls a method of this name."""
+    return name.startswith("__") and name.endswith("__")

@@ -7,10 +7,13 @@ import libcst as cst
 from sandbox.policy import rules
 from sandbox.policy.finding import Finding, spoken
 from sandbox.policy.flow import OWN, called_name
-from sandbox.policy.names import elements, meanings
+from sandbox.policy.names import is_module, meanings
+from sandbox.policy.origins import elements
 from sandbox.policy.scopes import Scope
-from sandbox.policy.verdicts import BUILTINS, SCRIPT
-from sandbox.policy.vocabulary import HARMLESS_READERS, INDIRECT_FUNCTIONS, MODULES
+from sandbox.policy.vocabulary import HARMLESS_READERS, INDIRECT_FUNCTIONS
+
+_READ = 2
+"""Arguments of those functions that only read; the third of setattr is kept."""
 
 
 def module(node: cst.BaseExpression | None, scope: Scope) -> Iterator[Finding]:
@@ -26,12 +29,19 @@ def module(node: cst.BaseExpression | None, scope: Scope) -> Iterator[Finding]:
 
 def arguments(node: cst.Call, functions: Iterable[str], scope: Scope) -> Iterator[Finding]:
     """What is found in the arguments of a call, unless what becomes of them is known."""
-    known = called_name(node) in scope.flow.followed
-    if any(name in HARMLESS_READERS for name in functions):
-        return
-    for argument in node.args:
-        if argument.star or not known:
+    known = called_name(node) in scope.flow.followed and not any(functions)
+    reads = any(name in HARMLESS_READERS for name in functions)
+    for place, argument in enumerate(node.args):
+        if argument.star or not (known or (reads and place < _READ)):
             yield from module(argument.value, scope)
+
+
+def operands(node: cst.BinaryOperation | cst.Comparison) -> Iterator[cst.BaseExpression]:
+    """The operands of an operator that their classes define; `is` reads nothing of them."""
+    if isinstance(node, cst.BinaryOperation):
+        yield from (node.left, node.right)
+    elif not all(isinstance(part.operator, cst.Is | cst.IsNot) for part in node.comparisons):
+        yield from (node.left, *(part.comparator for part in node.comparisons))
 
 
 def kept(target: cst.BaseExpression, value: cst.BaseExpression, scope: Scope) -> Iterator[Finding]:
@@ -52,8 +62,3 @@ def function(node: cst.Name, names: Iterable[str]) -> Iterator[Finding]:
 def reads_by_name(functions: Iterable[str]) -> bool:
     """Whether a call is one of getattr or its like, and of nothing else."""
     return bool(functions) and all(name in INDIRECT_FUNCTIONS for name in functions)
-
-
-def is_module(name: str) -> bool:
-    """Whether a dotted name is a module's, as far as can be told without importing anything."""
-    return name in MODULES or ("." not in name and not name.startswith((BUILTINS, SCRIPT)))

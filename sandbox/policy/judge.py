@@ -15,6 +15,7 @@ from sandbox.guards.script import Script
 from sandbox.policy.agent_code import agent_code, frozen_imports, module_scope
 from sandbox.policy.binding import imported
 from sandbox.policy.finding import Finding
+from sandbox.policy.learning import learn
 from sandbox.policy.reader import Reader
 from sandbox.policy.rules import Rule
 from sandbox.policy.verdicts import Verdicts
@@ -64,7 +65,7 @@ def _findings(script: Script, policy: Policy) -> list[Finding]:
     scope = module_scope(script)
     known = [full for node in frozen_imports(script) for _, _, full in imported(node)]
     code = list(agent_code(script, scope))
-    scope.flow.learn(code)
+    learn(code)
     return Reader(Verdicts(policy, known), policy.environment).read(code)
 
 

@@ -5,24 +5,20 @@ nowhere, or with "__main__." for what the read-only script defines. Anything els
 of calls) has none: the policy says nothing about it.
 """
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable
 
 import libcst as cst
 
-from sandbox.policy.flow import OWN, Found, Parameter, called_name
+from sandbox.policy.flow import OWN, Found, Parameter, called_name, last_name
+from sandbox.policy.origins import elements, origins, taken, texts
 from sandbox.policy.scopes import Default, Element, Meaning, Scope
 from sandbox.policy.tree import literal
-from sandbox.policy.verdicts import BUILTINS
+from sandbox.policy.verdicts import BUILTINS, SCRIPT
+from sandbox.policy.vocabulary import MODULES
 
 _MAX_MEANINGS = 16
 """So many things are remembered that one name may stand for."""
-_MAX_ORIGINS = 64
-"""So many expressions are looked at for what one name was set to."""
 _CONSTANTS = ("None", "True", "False")
-_CONTAINERS = (cst.Tuple, cst.List, cst.Set, cst.Dict)
-_TAKES_ELEMENT = ("get", "pop", "setdefault", "popitem", "__getitem__")
-"""Methods of lists and dictionaries that give one of their elements."""
 
 
 def meanings(node: cst.BaseExpression, scope: Scope) -> frozenset[str]:
@@ -44,71 +40,22 @@ def meanings(node: cst.BaseExpression, scope: Scope) -> frozenset[str]:
     return frozenset()
 
 
-def origins(node: cst.BaseExpression, scope: Scope) -> list[Found]:
-    """The expressions that a name was set to, or given as an argument; of anything else, itself."""
-    found: list[Found] = []
-    waiting, seen = [Found(node, scope)], {id(node)}
-    while waiting and len(seen) < _MAX_ORIGINS:
-        at = waiting.pop()
-        if isinstance(at.value, cst.NamedExpr):
-            waiting.append(Found(at.value.value, at.scope))
-        elif isinstance(at.value, cst.Name):
-            behind = [other for other in _bound(at.value.value, at.scope) if id(other.value) not in seen]
-            seen.update(id(other.value) for other in behind)
-            waiting += behind
-        else:
-            found.append(at)
-    return found
-
-
-def _bound(name: str, scope: Scope) -> Iterator[Found]:
-    home = scope.find(name)
-    for meaning in home.meanings[name] if home is not None else ():
-        if isinstance(meaning, Parameter):
-            yield from scope.flow.arguments(meaning)
-        elif isinstance(meaning, Default):
-            yield Found(*meaning)
-        elif isinstance(meaning, cst.BaseExpression) and home is not None:
-            yield Found(meaning, home)
-
-
-def texts(node: cst.BaseExpression, scope: Scope) -> frozenset[str]:
-    """The literal texts that an expression may stand for."""
-    found = (literal(origin.value) for origin in origins(node, scope))
-    return frozenset(text for text in found if text is not None)
-
-
-def elements(node: cst.BaseExpression, scope: Scope) -> Iterator[Found]:
-    """The elements of the lists, tuples, sets and dictionaries, written out, that an expression may stand for."""
-    for origin in origins(node, scope):
-        if isinstance(origin.value, _CONTAINERS):
-            for element in origin.value.elements:
-                yield Found(element.value, origin.scope)
-
-
-def _meanings_of_elements(node: cst.BaseExpression, scope: Scope) -> frozenset[str]:
-    """Of each container once, as it may hold elements of its own: x = (x[0], y)."""
-    held = (
-        scope.flow.once(origin.value, partial(_together_of, origin))
-        for origin in origins(node, scope)
-        if isinstance(origin.value, _CONTAINERS)
-    )
+def _kept(node: cst.Attribute, scope: Scope) -> frozenset[str]:
+    """What the agent's classes keep under a name of self, of the class, or of one that they have made."""
+    name = node.attr.value
+    if name not in scope.flow.kept:
+        return frozenset()
+    homes = (home for owner in _classes(node.value, scope) for home in scope.flow.lineage(owner))
+    held = (_names_in(home, key) for home in homes for key in (name, f".{name}") if key in home.meanings)
     return frozenset().union(*held)
 
 
-def _together_of(container: Found) -> list[str]:
-    return _together(elements(*container))
-
-
-def _kept(node: cst.Attribute, scope: Scope) -> frozenset[str]:
-    """What the agent's classes keep under a name of self, or of the class."""
-    if not isinstance(node.value, cst.Name):
-        return frozenset()
-    owner = scope.class_name if node.value.value in OWN else node.value.value
-    key = (str(owner), node.attr.value)
-    if key not in scope.flow.kept:
-        return frozenset()
-    return scope.flow.once(key, lambda: _together(scope.flow.kept[key]))
+def _classes(node: cst.BaseExpression, scope: Scope) -> set[str]:
+    """The names of classes that an expression may stand for, or for an object of."""
+    if isinstance(node, cst.Name) and node.value in OWN:
+        return {str(scope.class_name)}
+    made = (called_name(origin.value) for origin in origins(node, scope) if isinstance(origin.value, cst.Call))
+    return {name for name in (last_name(node), *made) if name is not None}
 
 
 def _together(found: Iterable[Found]) -> list[str]:
@@ -124,8 +71,11 @@ def _meanings_of_name(name: str, scope: Scope) -> frozenset[str]:
     if name in _CONSTANTS:
         return frozenset()
     home = scope.find(name)
-    if home is None:
-        return frozenset({f"{BUILTINS}{name}"})
+    return _names_in(home, name) if home is not None else frozenset({f"{BUILTINS}{name}"})
+
+
+def _names_in(home: Scope, name: str) -> frozenset[str]:
+    """What a name stands for that this scope binds."""
     if name not in home.known:
         home.known[name] = frozenset()
         found: set[str] = set()
@@ -140,11 +90,13 @@ def _dotted_names(meaning: Meaning, home: Scope) -> Iterable[str]:
         return ()
     if isinstance(meaning, str):
         return (meaning,)
-    if isinstance(meaning, Default):
-        return meanings(*meaning)
     if isinstance(meaning, Parameter):
         return home.flow.once(meaning, lambda: _together(home.flow.arguments(meaning)))
-    return _meanings_of_elements(meaning.container, home) if isinstance(meaning, Element) else meanings(meaning, home)
+    if isinstance(meaning, Default):
+        return _dotted_names(*meaning)
+    if isinstance(meaning, Element):
+        return home.flow.once(meaning, lambda: _together(elements(meaning.container, home)))
+    return meanings(meaning, home)
 
 
 def _meanings_of_call(node: cst.Call, scope: Scope) -> frozenset[str]:
@@ -153,8 +105,8 @@ def _meanings_of_call(node: cst.Call, scope: Scope) -> frozenset[str]:
     name = called_name(node)
     if name in scope.flow.results:
         found |= scope.flow.once(name, lambda: _together(scope.flow.results[str(name)]))
-    if name in _TAKES_ELEMENT and isinstance(node.func, cst.Attribute):
-        found |= _meanings_of_elements(node.func.value, scope)
+    if isinstance(node.func, cst.Attribute):
+        found |= scope.flow.once(node, lambda: _together(taken(node, scope)))
     return found
 
 
@@ -176,9 +128,12 @@ def _reflected(node: cst.Call, scope: Scope) -> frozenset[str]:
 
 def _meanings_of_item(node: cst.Subscript, scope: Scope) -> frozenset[str]:
     """Of x.__dict__["name"] what x.name stands for; of a list that is written out, any of its elements."""
+    whole = meanings(node.value, scope)
     key = item_key(node)
-    held = {name.removesuffix(".__dict__") for name in meanings(node.value, scope) if name.endswith(".__dict__")}
-    return _meanings_of_elements(node.value, scope) | (_below(frozenset(held), key) if key is not None else frozenset())
+    held = frozenset(name.removesuffix(".__dict__") for name in whole if name.endswith(".__dict__"))
+    parts = frozenset(name for name in whole if is_module(name))  # no module has items, so this was a list of it
+    parts |= scope.flow.once(node, lambda: _together(taken(node, scope)))
+    return parts | (_below(held, key) if key is not None else frozenset())
 
 
 def item_key(node: cst.Subscript) -> str | None:
@@ -189,3 +144,8 @@ def item_key(node: cst.Subscript) -> str | None:
 
 def _below(names: frozenset[str], attribute: str) -> frozenset[str]:
     return frozenset(f"{name}.{attribute}" for name in names)
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a module's, as far as can be told without importing anything."""
+    return name in MODULES or ("." not in name and not name.startswith((BUILTINS, SCRIPT)))

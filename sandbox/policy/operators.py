@@ -6,7 +6,8 @@ import libcst as cst
 
 from sandbox.policy import rules
 from sandbox.policy.finding import Finding
-from sandbox.policy.names import meanings, texts
+from sandbox.policy.names import meanings
+from sandbox.policy.origins import texts
 from sandbox.policy.scopes import Scope
 from sandbox.policy.vocabulary import LIBRARY_METHODS, OPERATOR_OVERRIDES, TORCH_OPERATORS
 

@@ -8,6 +8,7 @@ from sandbox.policy import changes, embedded, environment, handing, reflection, 
 from sandbox.policy.agent_code import Code
 from sandbox.policy.binding import COMPREHENSIONS, class_scope, comprehension_scope, function_scope, imported
 from sandbox.policy.finding import Finding, spoken
+from sandbox.policy.flow import is_special
 from sandbox.policy.names import called, meanings
 from sandbox.policy.scopes import Scope
 from sandbox.policy.tree import children
@@ -43,6 +44,9 @@ class Reader:
             cst.FunctionDef: self._function,
             cst.Lambda: self._lambda,
             cst.Yield: self._yield,
+            cst.Return: self._return,
+            cst.BinaryOperation: self._operands,
+            cst.Comparison: self._operands,
             cst.Annotation: self._annotation,
             cst.Expr: self._statement,
             cst.SimpleString: self._text,
@@ -88,13 +92,13 @@ class Reader:
     def _name(self, node: cst.Name | cst.Attribute, scope: Scope) -> None:
         names = meanings(node, scope)
         self._names_read(node, names)
-        if isinstance(node, cst.Name):
-            self.findings += handing.function(node, names)
         root: cst.BaseExpression = node
         while isinstance(root, cst.Attribute):
             self._attribute(root, root.attr.value, root.value, scope)
             root = root.value
-        if not isinstance(root, cst.Name):
+        if isinstance(root, cst.Name):
+            self.findings += handing.function(root, meanings(root, scope))
+        else:
             self._later([root], scope)
 
     def _names_read(self, node: cst.CSTNode, names: Iterable[str]) -> None:
@@ -109,6 +113,8 @@ class Reader:
 
     def _item(self, node: cst.Subscript, scope: Scope) -> None:
         self._names_read(node, meanings(node, scope))
+        for part in node.slice:
+            self.findings += handing.module(part.slice.value if isinstance(part.slice, cst.Index) else None, scope)
         self._later([node.value, *node.slice], scope)
 
     def _call(self, node: cst.Call, scope: Scope) -> None:
@@ -159,6 +165,7 @@ class Reader:
             self.findings.append(variable)
         else:
             self._target(node.target, scope)
+        self.findings += handing.module(node.value, scope)
         self._later([node.value], scope)
 
     def _annotated(self, node: cst.AnnAssign, scope: Scope) -> None:
@@ -192,9 +199,21 @@ class Reader:
         self._later([node.body], inside)
 
     def _yield(self, node: cst.Yield, scope: Scope) -> None:
-        if isinstance(node.value, cst.BaseExpression):
+        value = node.value.item if isinstance(node.value, cst.From) else node.value
+        self.findings += handing.module(value, scope)
+        self._later([node.value], scope)
+
+    def _return(self, node: cst.Return, scope: Scope) -> None:
+        """What Python itself calls gives its result to nobody knows whom."""
+        if scope.name is not None and is_special(scope.name):
             self.findings += handing.module(node.value, scope)
         self._later([node.value], scope)
+
+    def _operands(self, node: cst.BinaryOperation | cst.Comparison, scope: Scope) -> None:
+        """An operator hands its operands to what the classes of these define."""
+        for operand in handing.operands(node):
+            self.findings += handing.module(operand, scope)
+        self._later(children(node), scope)
 
     def _annotation(self, node: cst.Annotation, scope: Scope) -> None:
         for code in embedded.annotated_code(node):
@@ -229,14 +248,18 @@ class Reader:
         for base in node.bases:
             if changes.makes_tensors(base.value, scope):
                 self._found(rules.SUBCLASS, f"the class {node.name.value}", node)
+        for keyword in node.keywords:
+            self.findings += handing.module(keyword.value, scope)
         self._later([*node.decorators, *node.bases, *node.keywords], scope)
         self._later([node.body], class_scope(node, scope))
 
     def _comprehension(self, node: cst.BaseSimpleComp | cst.DictComp, scope: Scope) -> None:
         first = node.for_in
-        inner = comprehension_scope(first, scope)
+        inner = comprehension_scope(node, scope)
         self._later([first.iter], scope)
         results = [node.key, node.value] if isinstance(node, cst.DictComp) else [node.elt]
+        for result in results:
+            self.findings += handing.module(result, inner)
         self._later(results, inner)
         loop: cst.CompFor | None = first
         while loop is not None:

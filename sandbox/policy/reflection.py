@@ -7,7 +7,8 @@ import libcst as cst
 from sandbox.policy import changes, rules
 from sandbox.policy.finding import Finding, spoken
 from sandbox.policy.flow import OWN
-from sandbox.policy.names import meanings, texts
+from sandbox.policy.names import meanings
+from sandbox.policy.origins import texts
 from sandbox.policy.scopes import Scope
 from sandbox.policy.verdicts import BUILTINS, Verdicts
 from sandbox.policy.vocabulary import (

@@ -7,20 +7,24 @@ import libcst as cst
 from sandbox.policy.flow import Flow, Parameter
 
 
-class Default(NamedTuple):
-    """The default of an argument, which means what it does outside of the function."""
+class Element(NamedTuple):
+    """Any element of what something gives: an expression, or an element of it."""
 
-    value: cst.BaseExpression
+    container: "cst.BaseExpression | Element"
+
+
+Value = cst.BaseExpression | Element
+"""What is assigned: an expression, or an element of what one gives."""
+
+
+class Default(NamedTuple):
+    """What means what it does in another scope: the default of an argument, what is kept on self, a global name."""
+
+    value: Value
     scope: "Scope"
 
 
-class Element(NamedTuple):
-    """Any element of what an expression gives."""
-
-    container: cst.BaseExpression
-
-
-Meaning = str | cst.BaseExpression | Default | Parameter | Element | None
+Meaning = str | Value | Default | Parameter | None
 """What a name is bound to: an import, by its dotted name; an expression; an argument; or something unknown."""
 
 
@@ -51,6 +55,14 @@ class Scope:
         while scope is not None and not scope.is_class:
             scope = scope.parent
         return scope.name if scope is not None else None
+
+    @property
+    def top(self) -> "Scope":
+        """Module level."""
+        scope = self
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope
 
     def bind(self, name: str, meaning: Meaning = None) -> None:
         """Add one thing that the name may stand for."""

@@ -29,6 +29,7 @@ RULED: dict[Rule, str] = {
         ctypes cffi mmap _ctypes torch.utils.cpp_extension torch.ops.load_library
         torch.classes torch.cuda.CUDAPluggableAllocator torch.cuda.memory.CUDAPluggableAllocator
         torch.cuda.memory.change_current_allocator numpy.ctypeslib numpy.f2py numpy.distutils
+        numpy.lib.stride_tricks.as_strided triton.compile triton.compiler.compile triton.compiler.compiler
         numba cupy posix nt resource triton.runtime.build triton.backends triton._C""",
     rules.SIGNAL: "signal faulthandler atexit weakref.finalize",
     rules.THREAD: """
@@ -48,7 +49,7 @@ RULED: dict[Rule, str] = {
         torch.contrib torch.cuda.tunable.read_file torch.cuda.tunable.write_file torch.cuda.tunable.set_filename
         torch.cuda.profiler torch.cuda.gds torch.profiler.tensorboard_trace_handler
         torch.profiler.ExecutionTraceObserver torch.monitor triton.runtime.cache triton.profiler
-        h5py pyarrow safetensors""",
+        sys.stdout.buffer sys.stderr.buffer sys.stdout.detach sys.stderr.detach h5py pyarrow safetensors""",
     rules.ENVIRONMENT: "os.putenv os.unsetenv os.environb",
     rules.REFLECTION: """
         builtins builtins.globals builtins.__builtins__ builtins.__loader__ builtins.__spec__ __main__ sys gc inspect
@@ -69,7 +70,7 @@ RULED: dict[Rule, str] = {
         torch.autograd.graph.register_multi_grad_hook torch._dynamo.callback_handler torch._dynamo.on_compile_start
         torch._dynamo.on_compile_end torch._dynamo.register_backend""",
     rules.DISTRIBUTED: "torch.distributed torch.ops.c10d torch.ops._c10d_functional torch.ops.symm_mem",
-    rules.EXIT: "builtins.exit builtins.quit sys.exit",
+    rules.EXIT: "builtins.exit builtins.quit builtins.SystemExit sys.exit",
     rules.ENVIRONMENT_READ: "os.environ os.getenv",
     rules.SETTING: """
         torch.set_default_dtype torch.set_default_device torch.set_default_tensor_type
@@ -93,7 +94,8 @@ HARMLESS = """
     traceback.print_exc traceback.format_exc
     torch.distributed.get_rank torch.distributed.get_world_size torch.distributed.is_initialized
     torch.distributed.is_available torch.distributed.get_backend torch.distributed.tensor torch.signal torch.code
-    torch.utils.checkpoint torch.utils.data torch.utils.deterministic torch.utils.dlpack torch.utils.flop_counter
+    torch.utils.checkpoint torch.utils.data.Dataset torch.utils.data.TensorDataset torch.utils.data.default_collate
+    torch.utils.data.get_worker_info torch.utils.deterministic torch.utils.dlpack torch.utils.flop_counter
     torch.utils.hooks torch.utils.weak torch.utils._pytree torch.utils._triton torch.utils._contextlib
     torch.storage.UntypedStorage torch.storage.TypedStorage torch.fx.wrap torch.fx.symbolic_trace torch.fx.Node
     torch._C._nn torch._C._functions torch._C._special torch._C._linalg torch._C._fft torch._C._log_api_usage_once
@@ -131,7 +133,7 @@ REFLECTING_ATTRIBUTES = _words(
 """Attributes that are refused of any object."""
 
 _REFLECTING = "__(?:globals|builtins|subclasses|bases|base|mro|code|closure|import|self)__"
-TELLING_TEXT = re.compile(rf"\{{[^{{}}]*\.{_REFLECTING}|^{_REFLECTING}$")
+TELLING_TEXT = re.compile(rf"\.{_REFLECTING}|^{_REFLECTING}$")
 """A text through which such an attribute is reached: '{0.__globals__}'.format(f), or its name alone."""
 
 NAMESPACE_ATTRIBUTES = frozenset({"__dict__", "__getattribute__", "__getattr__"})
@@ -159,11 +161,15 @@ TELLING_ATTRIBUTES: dict[str, Rule] = {
             *(f"register_module_{what}_hook" for what in ("forward", "forward_pre", "backward", "full_backward")),
             *(f"register_module_{what}_registration_hook" for what in ("buffer", "module", "parameter")),
             *("register_module_full_backward_pre_hook", "_execution_engine"),
+            *(f"_global_{what}_hooks" for what in ("forward", "forward_pre", "backward", "backward_pre")),
+            *(f"_global_{what}_registration_hooks" for what in ("buffer", "module", "parameter")),
+            *(f"_global_optimizer_{when}_hooks" for when in ("pre", "post")),
             *(f"register_optimizer_step_{when}_hook" for when in ("pre", "post")),
         ),
         rules.HOOK,
     ),
     "__annotations__": rules.DYNAMIC,
+    "obj": rules.REFLECTION,  # of an AttributeError: the object that lacks it, a module too
 }
 """Attributes that tell what they are by their name, of any object but self."""
 
@@ -208,6 +214,12 @@ LIBRARY_METHODS = _words("impl define fallback")
 
 TORCH_OPERATORS = ("aten", "prims", "prim", "c10d", "torchvision")
 """The namespaces of torch's own operators."""
+
+CHANGING_FUNCTIONS = _words(
+    """functools.update_wrapper functools.total_ordering dataclasses.dataclass operator.setitem operator.delitem
+    operator.ior operator.iadd operator.iconcat abc.update_abstractmethods typing.final"""
+)
+"""Functions that change what they are given first."""
 
 MUTATORS = _words("update setdefault append extend insert pop popitem remove discard clear add __setitem__ __delitem__")
 """Methods that change a list, a set or a dictionary."""

@@ -1,4 +1,4 @@
-"""Code that goes a long way round is refused as well: other names, values handed on, patches from afar, texts."""
+"""Code that goes a long way round is refused as well: other names, patches from afar, texts."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,6 @@ from sandbox.guards import check
 from sandbox.tasks import LoadedTask
 
 Scripted = Callable[..., Document]
-
-CLASS = "class CausalSelfAttention(nn.Module):\n    def forward(self, x):\n        return self.t.load(x)\n"
 
 HOSTILE = [
     # modules under other names, and what is private to them
@@ -44,30 +42,6 @@ HOSTILE = [
     ("distributed", "forward", "torch.ops._c10d_functional.all_reduce(x, 'sum', '0')"),
     ("native code", "forward", "x.numpy().ctypes"),
     ("serialisation", "forward", "torch.compiler.load_cache_artifacts(b'')"),
-    # handed on
-    ("handed on", "forward", "from functools import reduce\nreduce(getattr, ['os', 'system'], torch)"),
-    ("handed on", "forward", "list(map(getattr, [x], ['load']))"),
-    ("handed on", "forward", "functools.partial(setattr, x)"),
-    ("handed on", "forward", "object.__getattribute__(torch, 'load')"),
-    ("handed on", "forward", "[*map(lambda m: m.load, [torch])]"),
-    ("serialisation", "forward", "{'t': torch}.get('t').load('x')"),
-    ("handed on", "forward", "(lambda: torch)().load('x')"),
-    ("handed on", "forward", "x.t = torch\nx.t.load('x')"),
-    ("handed on", "forward", "match torch:\n    case object(load=f):\n        f('x')"),
-    ("reflection", "forward", "match self.forward:\n    case object(__globals__=g):\n        g"),
-    ("serialisation", "head", "def t():\n    return torch\nt().load('x')"),
-    ("serialisation", "head", "def t(m):\n    return m\nt(torch).load('x')"),
-    ("serialisation", "head", "def t(m):\n    return m.load\nt(m=torch)('x')"),
-    ("serialisation", "head", "def t(o, n):\n    return getattr(o, n)\nt(torch, 'load')('x')"),
-    ("serialisation", "whole", CLASS + "    t = torch"),
-    ("serialisation", "whole", CLASS + "    def __init__(self, config):\n        self.t = torch"),
-    ("serialisation", "whole", CLASS + "    @property\n    def t(self):\n        return torch"),
-    ("serialisation", "whole", CLASS + "    def __init__(self, t):\n        self.t = t\nCausalSelfAttention(torch)"),
-    ("serialisation", "forward", "name = 'lo' 'ad'\ngetattr(torch, name)('x')"),
-    ("serialisation", "forward", "getattr(torch, f'load')('x')"),
-    ("serialisation", "forward", "ms = [torch]\nms[0].load('x')"),
-    ("serialisation", "forward", "ms = [torch]\nfor m in ms:\n    m.load('x')"),
-    ("serialisation", "forward", "{'t': torch}['t'].load('x')"),
     # patches in other ways
     ("patch", "head", "def p(m):\n    m.cross_entropy = None\np(F)"),
     ("patch", "head", "def p(m):\n    m.forward = None\np(MLP)"),
@@ -111,6 +85,41 @@ HOSTILE = [
     ("environment", "head", "import operator\noperator.setitem(os.environ, 'RANK', '1')"),
     ("reflection", "forward", "F.layer_norm.__defaults__ = ()"),
     ("file", "forward", "f'{x:{open(1)}}'"),
+    # and round other corners
+    ("reflection", "forward", "try:\n    torch.nope\nexcept AttributeError as e:\n    e.obj.load('x')"),
+    ("reflection", "head", "import string\nstring.Formatter().get_field('0.__globals__', (print,), {})"),
+    ("patch", "forward", "self.c_proj.__class__.forward = None"),
+    ("patch", "forward", "type(self.c_proj).forward = None"),
+    ("patch", "head", "import functools\nfunctools.update_wrapper(F.softmax, print, assigned=['__defaults__'])"),
+    ("patch", "head", "import functools\nfunctools.wraps(print)(F.softmax)"),
+    ("patch", "head", "import dataclasses\ndataclasses.dataclass(MLP)"),
+    ("patch", "head", "import operator\noperator.setitem(torch.nn.modules.module.x, 0, print)"),
+    ("global hook", "head", "h = torch.nn.modules.module._global_forward_hooks\nh[0] = print"),
+    ("global hook", "head", "dict.update(torch.nn.modules.module._global_forward_hooks, {0: print})"),
+    ("reflection", "forward", "torch.utils.data.datapipes.iter.FileOpener(['x'])"),
+    ("native code", "head", "import triton\ntriton.compile('x.ttir')"),
+    ("file", "forward", "type(sys.stdout.buffer.raw)('val.bin')"),
+    ("exit", "forward", "raise SystemExit(0)"),
+    ("patch", "head", "class A:\n    f = F\nA.f.softmax = None"),
+    ("patch", "head", "def p(*m):\n    m[0].softmax = None\np(F)"),
+    ("patch", "head", "def p(m):\n    m.__call__ = None"),
+    ("patch", "head", "m = MLP if True else None\nm.forward = None"),
+    ("patch", "head", "[m for m in (MLP, GPT)][0].forward = None"),
+    ("dynamic code", "forward", "f: \"(lambda: exec('1'))()\" = 1"),
+    ("dynamic code", "forward", "[e('x') for e in [eval]]"),
+    ("dynamic code", "forward", "dict(e=eval)['e']('x')"),
+    ("file", "forward", "print(*map(open, ['x']))"),
+    ("reflection", "forward", "[].__class__.__base__"),
+    ("reflection", "forward", "getattr(self, '__cla' + 'ss__').mro()"),
+    ("reflection", "forward", "self.forward.__func__.__globals__"),
+    ("reflection", "forward", "(lambda: 0).__code__.replace(co_code=b'')"),
+    ("reflection", "forward", "def g():\n    yield g\nfor i in g(): i.gi_frame.f_back"),
+    ("reflection", "forward", "sys._current_frames()"),
+    ("reflection", "forward", "sys.settrace(print)"),
+    ("reflection", "forward", "sys.setprofile(print)"),
+    ("reflection", "head", "import sys as s\ns.addaudithook(print)"),
+    ("thread", "forward", "torch.futures.Future()"),
+    ("thread", "head", "from _thread import start_new_thread"),
 ]
 
 

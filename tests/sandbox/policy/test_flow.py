@@ -4,6 +4,7 @@ import libcst as cst
 import pytest
 
 from sandbox.policy.binding import bind_all
+from sandbox.policy.learning import learn
 from sandbox.policy.names import meanings
 from sandbox.policy.scopes import Scope
 
@@ -28,7 +29,7 @@ def learnt(text: str) -> Scope:
     """The module level of some code that has been learnt."""
     module, scope = cst.parse_module(f"import os, functools\n{text}\n"), Scope()
     bind_all(module.body, scope)
-    scope.flow.learn((statement, scope) for statement in module.body)
+    learn((statement, scope) for statement in module.body)
     return scope
 
 

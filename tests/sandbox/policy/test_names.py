@@ -92,7 +92,7 @@ def test_a_comprehension_hides_its_targets_only_inside() -> None:
     _, scope = module_of("import os")
     comprehension = cst.parse_expression("[os for os in x for io in y]")
     assert isinstance(comprehension, cst.ListComp)
-    inside = comprehension_scope(comprehension.for_in, scope)
+    inside = comprehension_scope(comprehension, scope)
     assert meanings(cst.Name("os"), inside) == set()
     assert meanings(cst.Name("io"), inside) == set()
     assert meanings(cst.Name("os"), scope) == {"os"}
