@@ -11,9 +11,11 @@ from msgspec.structs import fields
 import sandbox.schema
 import sandbox.task_schema
 from harness.data.entries import entry_for
-from harness.profiles import load_profile, profile_names
+from harness.data.recall import SIZES
+from harness.profiles import load_profile, profile_names, resolve
 from harness.run_config import RunConfig
 from harness.scoring.metrics import NAMES as METRICS
+from harness.scoring.recall import METRICS as RECALL
 from sandbox.paths import tasks_dir, templates_dir
 from sandbox.tasks import LoadedTask, find_baseline, list_tasks, load_task
 
@@ -110,6 +112,27 @@ def test_every_profile_can_be_scored_and_prepared(name: str) -> None:
     assert set(profile.metrics) <= set(METRICS)
     assert profile.data == "prose" or entry_for(profile.data)
     assert set(profile.model) | set(profile.training) <= {field.name for field in fields(RunConfig)}
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_what_a_profile_measures_has_a_direction(task_id: str) -> None:
+    """A task names every metric of the profiles that it allows; one that ranks a profile is measured there."""
+    task = load_task(task_id).task
+    for name in task.profiles.allowed:
+        measured = load_profile(name).metrics
+        assert set(measured) <= {metric.name for metric in task.metrics}
+        assert task.ranking(name).name in measured
+    assert {name for metric in task.metrics for name in metric.ranks_at} <= set(task.profiles.allowed)
+
+
+def test_a_window_of_the_recall_profile_is_one_sequence_seen_once() -> None:
+    """The profile's block size, vocabulary, number of steps and metrics are those of its data set."""
+    config, counts = resolve(load_profile("recall"), seed=1, device="cpu"), dict(SIZES.sequences)
+    assert config.block_size == SIZES.length
+    assert config.vocab_size >= 1 + SIZES.keys + SIZES.values
+    assert 0 <= counts["train"] - config.max_iters * config.micro_batch_size < config.micro_batch_size
+    assert config.eval_iters * config.micro_batch_size <= counts["dev"]
+    assert load_profile("recall").metrics == ("val_loss", *RECALL)
 
 
 @pytest.mark.parametrize("task_id", TASKS)

@@ -23,6 +23,7 @@ def test_shipped_task_is_shown_in_full(task_id: str) -> None:
     assert loaded.task.published is not None
     assert loaded.task.published.source in text
     assert "3 tests" in text
+    assert "ranks at recall" in text
     assert json.loads(json.dumps(report.data))["id"] == task_id
 
 
