@@ -76,7 +76,7 @@ def _drop(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except IsADirectoryError as error:
-        raise IrregularFile(f"{path.name} is a folder, not a plain file") from error
+        raise IrregularFile(f"{path.name!a} is a folder, not a plain file") from error
 
 
 def _whole(path: Path) -> bool:

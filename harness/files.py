@@ -1,15 +1,22 @@
 """Text files that are written whole or not at all, and files that somebody else may have put there, read with care."""
 
 import errno
+import itertools
 import os
-import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Literal, overload
 
-_STRANGE = {errno.ELOOP: "is a symbolic link", errno.ENXIO: "is a socket or a device", errno.EISDIR: "is a folder"}
+_STRANGE = {
+    errno.ELOOP: "is a symbolic link",
+    errno.ENXIO: "is a socket or a device",
+    errno.EISDIR: "is a folder",
+    errno.EACCES: "is closed to its owner",
+}
 
 
 class IrregularFile(Exception):
@@ -34,11 +41,69 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link (and not what it leads to) or a whole folder; nothing happens where there is none."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Remove a file, a link (and not what it leads to) or a whole folder; nothing happens where there is none.
+
+    The agent's code may have made the folder: however deep it is, whatever permissions are in it. Raises OSError.
+    """
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except PermissionError:
+        path.chmod(0o700)
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # no folder, or nothing at all
         path.unlink(missing_ok=True)
+        return
+    try:
+        _empty(top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _empty(top: int) -> None:
+    """Leave nothing in an open folder. What its folders hold is moved up into it, so that no path grows long."""
+    os.fchmod(top, 0o700)
+    numbers = itertools.count()
+    while inner := _unlink_files(top):
+        for name in inner:
+            os.chmod(name, 0o700, dir_fd=top)
+            folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+            try:
+                for further in _unlink_files(folder):
+                    os.chmod(further, 0o700, dir_fd=folder)
+                    os.rename(further, _free_name(top, numbers), src_dir_fd=folder, dst_dir_fd=top)
+            finally:
+                os.close(folder)
+            os.rmdir(name, dir_fd=top)
+
+
+def _unlink_files(folder: int) -> list[str]:
+    """Unlink all that are no folders in an open folder; the names of those that are."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+    return [name for name, is_folder in found if is_folder]
+
+
+def _free_name(folder: int, numbers: Iterator[int]) -> str:
+    for number in numbers:
+        try:
+            os.lstat(name := f".removed-{number}", dir_fd=folder)
+        except FileNotFoundError:
+            return name
+    raise AssertionError("numbers do not end")
+
+
+@contextmanager
+def temporary_folder(within: Path | None = None, prefix: str = "linbench-") -> Iterator[Path]:
+    """An empty folder that is gone afterwards, whatever was made in it."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=within)).resolve()
+    try:
+        yield path
+    finally:
+        remove(path)
 
 
 def is_regular(path: Path) -> bool:

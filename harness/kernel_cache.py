@@ -9,12 +9,13 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.files import is_regular
+from harness.files import is_regular, remove
 from harness.isolation.usage import disk_bytes
 from harness.machine import gpu_names
 
@@ -84,14 +85,22 @@ def copy_for_one_process(source: Path, target: Path, seen_as: Path | None = None
     `seen_as` is where that process finds the folder, if elsewhere.
     The agent's code may have written the source: links, pipes and more bytes than a cache has are not copied.
     """
-    if not source.is_dir() or source.is_symlink() or disk_bytes([source]) > MOST_BYTES:
+    if not source.is_dir() or source.is_symlink():
         return
-    shutil.copytree(source, target, ignore=_not_plain, copy_function=shutil.copyfile)
+    size = disk_bytes([source])
+    if size is None or size > MOST_BYTES:
+        return
+    try:
+        shutil.copytree(source, target, ignore=_not_plain, copy_function=shutil.copyfile)
+    except OSError as error:  # a file that is closed to its owner, for one; kernels can be compiled again
+        print(f"linbench: compiled kernels are left out: {error}"[:500], file=sys.stderr)
+        remove(target)
+        return
     for group in target.rglob(GROUP):
         try:
             _point_to(group, (seen_as or target) / group.parent.relative_to(target))
-        except (ValueError, KeyError, AttributeError, TypeError):  # it is none of Triton's
-            group.unlink()
+        except (ValueError, KeyError, AttributeError, TypeError, OSError, RecursionError):  # it is none of Triton's
+            remove(group)
 
 
 def _not_plain(folder: str, names: list[str]) -> set[str]:

@@ -11,6 +11,9 @@ from harness.files import IrregularFile, read_regular
 MOST_BYTES = 64 * 2**20
 """Of a metrics.jsonl; a million lines are more than any run writes."""
 
+MOST_STEPS = 10**12
+"""Of any run; a script could print a number that is none of this world."""
+
 _PROGRESS = re.compile(r"PROGRESS: step=(?P<step>\d+), loss=(?P<loss>[-\w.]+), tokens_per_second=(?P<speed>[-\w.]+)")
 
 
@@ -46,9 +49,10 @@ def parse_progress(line: str) -> Progress | None:
     if found is None:
         return None
     try:
-        return Progress(int(found["step"]), float(found["loss"]), float(found["speed"]))
+        step, loss, speed = int(found["step"]), float(found["loss"]), float(found["speed"])
     except ValueError:
         return None
+    return Progress(step, loss, speed) if step <= MOST_STEPS else None
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:
@@ -64,7 +68,7 @@ def read_evaluations(path: Path) -> list[Evaluation]:
     for line in content.splitlines():
         try:
             found.append(msgspec.json.decode(line, type=Evaluation))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             continue
     return found
 

@@ -1,14 +1,11 @@
 """The sandbox around a run folder: what a child that runs the agent's code may see, write and use. Torch-free."""
 
-import os
-import shutil
-import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.estimates import parameters
+from harness.files import remove
 from harness.isolation import Confinement, choose
 from harness.isolation.confinement import limits
 from harness.kernel_cache import copy_for_one_process, seed, variables
@@ -78,16 +75,6 @@ def model_sandbox(folder: RunFolder, config: RunConfig, isolation: str | None, p
     )
 
 
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """An empty folder outside of what any sandbox of another process sees, gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="linbench-")).resolve()
-    try:
-        yield path
-    finally:
-        _remove(path)
-
-
 def kernel_caches(folder: RunFolder, kept: bool = False) -> dict[str, str]:
     """Where a child of this run compiles to, as environment variables: a folder that is kept, or its own."""
     return variables(folder.kernels.resolve() if kept else folder.temporary.resolve() / KERNELS)
@@ -96,21 +83,9 @@ def kernel_caches(folder: RunFolder, kept: bool = False) -> dict[str, str]:
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """An empty folder while inside, and none afterwards, whatever permissions the agent's code gave it."""
-    _remove(path)  # a parent that was killed left it
+    remove(path)  # a parent that was killed left it
     path.mkdir()
     try:
         yield path.resolve()
     finally:
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or not path.is_dir():  # the agent's code could put anything in its place, and links lead out
-        path.unlink(missing_ok=True)
-        return
-    for folder, names, _ in os.walk(path):
-        for name in names:
-            inner = os.path.join(folder, name)
-            if not stat.S_ISLNK(os.lstat(inner).st_mode):
-                os.chmod(inner, 0o700)
-    shutil.rmtree(path, ignore_errors=not path.exists())
+        remove(path)

@@ -16,7 +16,7 @@ from harness import bytecode, checkpoints, preflight, scoring
 from harness.data.root import data_root
 from harness.data.training import TrainingData
 from harness.faults import Fault, classify
-from harness.files import remove, write_atomically
+from harness.files import remove, temporary_folder, write_atomically
 from harness.isolation import Confinement, confine
 from harness.isolation.confinement import wall_seconds
 from harness.launch import Exit, python_module, run_child
@@ -25,7 +25,7 @@ from harness.preflight.answer import Answer, answer_files
 from harness.profiles import Profile
 from harness.run_config import RunConfig, config_sha256
 from harness.run_folder import RunFolder
-from harness.run_sandbox import kernel_caches, model_sandbox, private_folder, sandbox
+from harness.run_sandbox import kernel_caches, model_sandbox, sandbox
 from harness.scoring import report as scoring_report
 from harness.watch import TrainingWatch
 from harness.worker_output import failed_worker
@@ -216,7 +216,7 @@ def run_scoring(
     The answer goes through no file that the agent's code could name. Raises MissingReport when the evaluator died,
     Interrupted on Ctrl-C, NoIsolation.
     """
-    with private_folder() as private:
+    with temporary_folder() as private:
         report = private / "report.json"
         request = scoring_report.Request(
             model=_model(folder, config, isolation, private),
@@ -261,7 +261,7 @@ def run_sampling(
 
     Raises MissingReport when the child died, Interrupted on Ctrl-C.
     """
-    with private_folder() as private:
+    with temporary_folder() as private:
         report = private / "report.json"
         request = scoring_report.SampleRequest(
             model=_model(folder, config, isolation, private),

@@ -131,7 +131,7 @@ class Ledger:
         self._check_signature(digest, mac, number)
         try:
             entry = _decoder.decode(line)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise self._damaged(number, f"it is not an event of this version of linbench ({error})") from error
         if entry.seq != number or entry.prev != previous:
             raise self._damaged(number, "it does not follow the line before it")

@@ -5,18 +5,16 @@ checkpoint. Whoever begins or resumes a test holds its folder first, so that it 
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from msgspec import structs
 
 from harness import stages
 from harness.agent_traceback import agent_frames, format_frames
 from harness.faults import Fault
-from harness.files import remove, write_atomically
+from harness.files import remove, temporary_folder, write_atomically
 from harness.launch import Busy, Exit, Interrupted, exclusive
 from harness.preflight.report import UNCHECKED, Rules
 from harness.preflight.report import Report as PreflightReport
@@ -46,8 +44,8 @@ def check(session: Session, state: SessionState, conditions: Conditions) -> Pref
     tests = session.folder.test(0).root.parent
     try:
         tests.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".check-", dir=tests) as name:
-            folder = RunFolder(Path(name))
+        with temporary_folder(tests, ".check-") as root:
+            folder = RunFolder(root)
             write_atomically(folder.source, state.document.text)
             with exclusive(folder.lock) as lock:
                 rules, room = rules_of(state), room_of(conditions)

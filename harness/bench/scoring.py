@@ -16,11 +16,12 @@ import msgspec
 import numpy as np
 import torch
 
+from harness.files import temporary_folder
 from harness.precision import autocast
 from harness.profiles import load_profile, resolve
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
-from harness.run_sandbox import model_sandbox, private_folder
+from harness.run_sandbox import model_sandbox
 from harness.scoring.loss import validation_loss
 from harness.scoring.model_process import ModelFiles
 from harness.scoring.passages import Passage, score_passages
@@ -99,7 +100,7 @@ def in_this_process(root: Path, config: RunConfig) -> tuple[RunFolder, float, di
 
 def in_its_own(folder: RunFolder, config: RunConfig) -> tuple[float, dict[str, float]]:
     """Seconds until a sandboxed process has loaded the model, and tokens a second of scoring it there."""
-    with private_folder() as private, read_weights(folder.checkpoint) as weights:
+    with temporary_folder() as private, read_weights(folder.checkpoint) as weights:
         files = ModelFiles(
             source=folder.source,
             run=folder.run,

@@ -13,6 +13,9 @@ LOOK_SECONDS = 0.5
 DISK_LOOK_SECONDS = 30.0
 """Between two walks through the folders, unless the disk's free space shrinks by an eighth of the limit."""
 
+MOST_LEVELS = 64
+"""Of folders in each other; compilers' caches have a handful."""
+
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -65,18 +68,36 @@ def tasks(pids: Iterable[int]) -> int:
     return count
 
 
-def disk_bytes(folders: Iterable[Path]) -> int:
-    """What the files in these folders occupy; a file with two names counts once."""
+def disk_bytes(folders: Iterable[Path]) -> int | None:
+    """What the files in these folders occupy; a file with two names counts once.
+
+    None where they are nested too deep to be looked at: the paths would be longer than the system takes.
+    """
     seen: dict[tuple[int, int], int] = {}
-    for folder in folders:
-        for root, _, names in os.walk(folder):
-            for name in names:
-                try:
-                    status = os.lstat(os.path.join(root, name))
-                except FileNotFoundError:
-                    continue
-                seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+    waiting = [(str(folder), 0) for folder in folders]
+    while waiting:
+        folder, level = waiting.pop()
+        for entry in _entries(folder):
+            if entry.is_dir(follow_symlinks=False):
+                if level == MOST_LEVELS:
+                    return None
+                waiting.append((entry.path, level + 1))
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            seen[status.st_dev, status.st_ino] = status.st_blocks * 512
     return sum(seen.values())
+
+
+def _entries(folder: str) -> list["os.DirEntry[str]"]:
+    """What lies in a folder; nothing where it has just gone, or is closed."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
 
 
 class UsageWatch:
@@ -85,7 +106,7 @@ class UsageWatch:
     def __init__(self, pid: int, confinement: Confinement):
         self.pid, self.limits = pid, confinement.limits
         self.folders = [*confinement.writable, confinement.temporary]
-        self.used_before = disk_bytes(self.folders)
+        self.used_before = disk_bytes(self.folders) or 0
         self.next_look = self.next_walk = 0.0
         self.free = 0
         self.over: str | None = None
@@ -115,7 +136,10 @@ class UsageWatch:
         if now < self.next_walk and self.free - free < self.limits.disk_bytes / 8:
             return None
         self.next_walk, self.free = now + DISK_LOOK_SECONDS, free
-        used = disk_bytes(self.folders) - self.used_before
+        there = disk_bytes(self.folders)
+        if there is None:
+            return f"it nested folders more than {MOST_LEVELS} levels deep"
+        used = there - self.used_before
         if used <= self.limits.disk_bytes:
             return None
         return f"it wrote {_gib(used)} of files; its limit is {_gib(self.limits.disk_bytes)}"

@@ -84,9 +84,8 @@ def _measured(
     report: Report, request: Request, files: ModelFiles, tokenizer: Tokenizer, windows_WT: np.ndarray | None
 ) -> Report:
     with RemoteModel(files) as first, RemoteModel(files) as second, RemoteModel(files) as third:
-        if windows_WT is not None:
-            first.start()
-        second.load()
+        second.start()  # and no more: two that run the agent's code at one time would find a way to speak to each other
+        (second if windows_WT is None else first).load()
         if windows_WT is not None:
             report = _with_loss(report, first, second, windows_WT)
         others = [name for name in request.metrics if name != "val_loss"]
@@ -140,7 +139,7 @@ def _audited(
     drawn = plan(_random_seed(), len(windows_WT), config.block_size, batch_size)
     asked = Windows(windows_WT, drawn, batch_size, config.device, config.dtype)
     loss, answers = first_pass(first, asked)
-    first.close()  # nothing that it left running may speak to the second
+    first.close()  # before the second runs any of the agent's code, and nothing that it left running may speak to it
     report = replace(report, metrics={"val_loss": loss.loss}, tokens=loss.tokens, tokens_sha256=loss.sha256)
     comparison = second_pass(second, asked, answers)
     try:

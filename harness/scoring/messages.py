@@ -22,6 +22,10 @@ Precision = Literal["float32", "float16", "bfloat16"]
 _HEAD = struct.Struct(">I")
 
 
+class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="begin"):
+    """The model may be loaded: until then the process has run none of the agent's code."""
+
+
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask"):
     """Which logits are wanted: of a region's tokens (rows, length), at so many flat places of it, or at all."""
 
@@ -68,7 +72,7 @@ class Failed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="faile
     traceback: str
 
 
-Asked = Ask | Taken
+Asked = Begin | Ask | Taken
 Answered = Ready | Answer | Chunk | Misshapen | Failed
 
 

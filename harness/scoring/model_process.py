@@ -21,7 +21,7 @@ from harness.launch import PARENT, Exit, child_environment, python_module, retur
 from harness.run_config import RunConfig
 from harness.scoring import shared_memory, withheld
 from harness.scoring.logits import NotScorable
-from harness.scoring.messages import Answer, Channel, Chunk, Failed, Misshapen, Ready
+from harness.scoring.messages import Answer, Begin, Channel, Chunk, Failed, Misshapen, Ready
 from harness.scoring.report import Model
 from harness.scoring.weights import Weights
 
@@ -133,6 +133,13 @@ class ModelProcess:
         end(self.process, self.before | self.living)
         self.living.discard(self.process.pid)
         self.memory.close()
+
+    def begin(self) -> None:
+        """Let it load the model. Raises ModelFailure where nobody listens."""
+        try:
+            self.channel.send(Begin())
+        except OSError:
+            raise self._hung_up() from None
 
     def send(self, message: msgspec.Struct) -> None:
         """Send a message. Raises ModelFailure where nobody listens."""

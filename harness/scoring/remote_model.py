@@ -38,7 +38,7 @@ class RemoteModel:
         self.close()
 
     def start(self) -> ModelProcess:
-        """Let the process begin to load, without waiting for it. Raises OSError."""
+        """Let the process come up, as far as it runs none of the agent's code. Raises OSError."""
         if self.process is None:
             self.process, self.step, self.chunks = ModelProcess(self.files), None, 0
         return self.process
@@ -50,10 +50,11 @@ class RemoteModel:
             self.process = None
 
     def load(self) -> int:
-        """Wait for the model; the checkpoint's step. Raises ModelFailure."""
+        """Let the process load the model, and wait for it; the checkpoint's step. Raises ModelFailure."""
         process = self.start()
         if self.step is None:
             try:
+                process.begin()
                 self.step = process.receive(Ready).step
             except BaseException:
                 self.close()

@@ -19,7 +19,7 @@ from harness.child import prepare_child, withhold_validation_text
 from harness.run_config import RunConfig
 from harness.scoring.checkpoint import load_checkpoint
 from harness.scoring.logits import NotScorable, Question, logits_of
-from harness.scoring.messages import Answer, Ask, Channel, Chunk, Failed, Misshapen, Precision, Ready
+from harness.scoring.messages import Answer, Ask, Channel, Chunk, Failed, Misshapen, Precision, Ready, Taken
 from harness.scoring.shared_memory import SLOTS, SharedMemory
 
 _LONGEST_TRACEBACK = 20_000
@@ -34,12 +34,16 @@ class Computed(NamedTuple):
 
 
 def main() -> None:
-    """Load the model, then answer until the evaluator hangs up. What the agent's code raises is an answer too."""
+    """Load the model when told to, and answer until the evaluator hangs up. What the agent's code raises is one too."""
     prepare_child()
     withhold_validation_text()
     source, run, *numbers = sys.argv[1:]
     checkpoint, connection, memory, tokens, slot_bytes = map(int, numbers)
     channel = Channel(socket.socket(fileno=connection))
+    try:
+        channel.receive_asked()
+    except (EOFError, ConnectionError):  # it is not needed
+        return
     try:
         with os.fdopen(checkpoint, "rb") as file:
             model, step = load_checkpoint(Path(source), Path(run), file)
@@ -97,7 +101,7 @@ class Server:
         message = self.channel.receive_asked()
         if isinstance(message, Ask):
             self.asks.append(message)
-        else:
+        elif isinstance(message, Taken):
             self.taken += 1
 
     def _compute(self, ask: Ask) -> Computed | Failed | Misshapen:

@@ -2,12 +2,12 @@
 
 import contextlib
 import io
-import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 
+from harness.files import temporary_folder
 from sandbox.errors import LedgerDamaged
 from sandbox.selftest.attempt import SHELL, Attempt
 from sandbox.selftest.conditions import task_of
@@ -25,8 +25,8 @@ def run(attempt: Attempt, isolation: str, data: Path) -> Verdict:
     """
     started = time.monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="linbench-selftest-") as root,
-        place(Path(root).resolve(), data, attempt.seconds) as here,
+        temporary_folder(prefix="linbench-selftest-") as root,
+        place(root, data, attempt.seconds) as here,
     ):
         task = task_of(attempt)
         other = new_session(here, task)

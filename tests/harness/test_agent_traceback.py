@@ -63,3 +63,9 @@ def test_text_without_a_traceback_has_no_frames(tmp_path: Path) -> None:
     assert agent_frames("", script) == []
     cut = f'Traceback (most recent call last):\n  File "{script}", line 3, in f'
     assert agent_frames(cut, script) == [Frame(3, "f", "")]
+
+
+def test_a_line_that_no_file_has_is_no_frame(tmp_path: Path) -> None:
+    """An error's words may look like a frame with a number of thousands of digits."""
+    script = tmp_path / "source.py"
+    assert agent_frames(f'Traceback (most recent call last):\n  File "{script}", line {"9" * 5000}, in f', script) == []

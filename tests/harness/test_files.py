@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import IrregularFile, is_regular, open_regular, read_regular, remove
+from harness.files import IrregularFile, is_regular, open_regular, read_regular, remove, temporary_folder
 
 
 def strange(kind: str, path: Path) -> None:
@@ -64,3 +64,54 @@ def test_what_is_appended_comes_last(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"onetwo"
     with pytest.raises(FileNotFoundError):
         open_regular(tmp_path / "missing")
+
+
+def nest(folder: Path, levels: int) -> None:
+    """Folders in each other, deeper than any path reaches, with a file at the end."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_a_folder_is_removed_however_deep_it_is(tmp_path: Path) -> None:
+    """Thousands of levels, names that are taken, links, closed folders: all goes, and what links lead to stays."""
+    folder, kept = tmp_path / "folder", tmp_path / "kept"
+    folder.mkdir()
+    kept.write_text("kept")
+    nest(folder, 3000)
+    for name in (".removed-0", "a/.removed-0/b", "a/.removed-1"):
+        (folder / name).mkdir(parents=True)
+    (folder / "a" / "link").symlink_to(tmp_path)
+    os.mkfifo(folder / "a" / "pipe")
+    (folder / "a").chmod(0)
+    remove(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    with temporary_folder(tmp_path) as inside:
+        nest(inside, 2000)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_is_closed_to_its_owner_is_irregular_and_can_be_removed() -> None:
+    """A user other than root cannot read a file without permissions; it is told from a fault of the machine."""
+    with temporary_folder() as root:
+        root.chmod(0o777)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            (root / "file").touch(mode=0)
+            with pytest.raises(IrregularFile, match=r"^file is closed to its owner, not a plain file$"):
+                read_regular(root / "file", 100)
+            (root / "a" / "b").mkdir(parents=True)
+            (root / "a" / "b" / "c").touch()
+            (root / "a" / "b").chmod(0)
+            (root / "a").chmod(0)
+            remove(root / "a")
+            assert os.listdir(root) == ["file"]
+        finally:
+            os.seteuid(before)

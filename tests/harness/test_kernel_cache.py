@@ -126,3 +126,16 @@ def test_a_copy_for_one_process_follows_nothing_that_agents_put_there(shared: Pa
     ]
     group = json.loads((copy / "triton" / "AAA" / "__grp__k.json").read_text())
     assert group["child_paths"]["k.cubin"] == "/tmp/kernels/triton/AAA/k.cubin"
+
+
+def test_what_is_no_cache_breaks_no_copy_off(shared: Path, tmp_path: Path) -> None:
+    """Groups that are folders, too deep or too long go; folders too deep to be looked at leave the whole cache out."""
+    group = shared / "triton" / "AAA"
+    (group / "__grp__folder.json" / "inner").mkdir(parents=True)
+    for name, text in (("deep", "[" * 100_000), ("long", json.dumps({"child_paths": {"a": "x" * 5000}}))):
+        (group / f"__grp__{name}.json").write_text(text)
+    copy_for_one_process(shared, tmp_path / "own")
+    assert [path.name for path in (tmp_path / "own").rglob("__grp__*")] == ["__grp__k.json"]
+    (shared / "/".join(["d"] * 100)).mkdir(parents=True)
+    copy_for_one_process(shared, tmp_path / "another")
+    assert not (tmp_path / "another").exists()

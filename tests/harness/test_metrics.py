@@ -27,6 +27,7 @@ def test_a_progress_line_is_read() -> None:
         "PROGRESS: step=x, loss=1, tokens_per_second=1",
         "PROGRESS: step=2, loss=1.2.3, tokens_per_second=1",
         "PROGRESS: step=2, loss=none, tokens_per_second=1",
+        f"PROGRESS: step={'9' * 4000}, loss=1, tokens_per_second=1",
         f"PROGRESS: step={'9' * 5000}, loss=1, tokens_per_second=1",
         "# PROGRESS: step=20, loss=2.5, tokens_per_second=1000",
     ],
@@ -42,6 +43,7 @@ def test_torn_and_foreign_lines_are_passed_over(tmp_path: Path) -> None:
     assert read_evaluations(path) == []
     good = [json.dumps({**LINE, "step": step}).encode() for step in (10, 20)]
     bad = [b"\xff\x00", b"", b"[]", b"null", json.dumps({**LINE, "val_loss": float("nan")}).encode(), b"{" * 10_000]
+    bad.append(json.dumps(LINE)[:-1].encode() + b', "more": ' + b"[" * 100_000)
     path.write_bytes(b"\n".join([good[0], *bad, good[1], good[1][:30]]))
     assert [evaluation.step for evaluation in read_evaluations(path)] == [10, 20]
 

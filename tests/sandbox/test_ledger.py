@@ -1,5 +1,6 @@
 """The ledger: every event survives, and nothing that was not written is taken for an event."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -230,3 +231,16 @@ def test_a_missing_ledger_is_the_machines_fault(tmp_path: Path) -> None:
         Ledger(tmp_path / "nowhere").read()
     with pytest.raises(MachineFault, match="cannot be read"):
         Ledger(tmp_path).read()
+
+
+def test_a_line_that_is_nested_too_deep_is_damaged(tmp_path: Path) -> None:
+    """Whoever seals such a line breaks off nobody's reading: it is named like any other."""
+    path = tmp_path / "ledger.jsonl"
+    first = write(path, EDIT)
+    facts = '{"x":' + "[" * 100_000 + "]" * 100_000 + "}"
+    event = f'{{"type":"commit","test":1,"status":"failed","reason":null,"metrics":{{}},"facts":{facts}}}'
+    body = f'{{"seq":2,"time":"","event":{event},"prev":"{first.last_hash}"'.encode()
+    with path.open("ab") as file:
+        file.write(body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n')
+    with pytest.raises(LedgerDamaged, match=r"Line 2 of .* is damaged: it is not an event"):
+        Ledger(path).read()

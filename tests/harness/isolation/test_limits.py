@@ -5,10 +5,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from harness.isolation import Limits
+from harness.isolation.usage import MOST_LEVELS, disk_bytes
 from harness.launch import Exit, Interrupted
 from harness.run_folder import RunFolder
 
@@ -115,3 +117,12 @@ def test_an_interrupt_lets_it_save(
         )
     thread.join()
     assert (folder.root / "saved").read_text() == "all"
+
+
+def test_folders_that_are_too_deep_are_not_counted(tmp_path: Path) -> None:
+    """No path reaches what lies in them; a watch takes them for more than is allowed."""
+    (tmp_path / "/".join(["d"] * MOST_LEVELS)).mkdir(parents=True)
+    (tmp_path / "file").write_bytes(b"x" * 4096)
+    assert disk_bytes([tmp_path]) == 4096
+    (tmp_path / "/".join(["d"] * (MOST_LEVELS + 1))).mkdir()
+    assert disk_bytes([tmp_path]) is None

@@ -1,5 +1,6 @@
 """A model in a process of its own beside the same one in this process."""
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -125,3 +126,17 @@ def test_logits_come_over_from_a_gpu(files: Make) -> None:
         assert theirs.is_cuda
         assert mine.dtype == theirs.dtype
         assert torch.equal(mine, theirs)
+
+
+def test_a_process_runs_none_of_the_agents_code_before_it_is_asked(files: Make) -> None:
+    """It comes up beside another one that answers, and what it could hear there would be no honest score."""
+    takes = "import fcntl, sys\nheld = open(__file__)\nif 'server' in sys.argv[0]: fcntl.flock(held, fcntl.LOCK_EX)\n"
+    given = files(f"{takes}{SCRIPT.read_text()}")
+    with RemoteModel(given) as remote, given.source.open() as source:
+        remote.start()
+        time.sleep(3)
+        fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(source, fcntl.LOCK_UN)
+        remote.load()
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
