@@ -130,7 +130,7 @@ def test_logits_come_over_from_a_gpu(files: Make) -> None:
 
 def test_a_process_runs_none_of_the_agents_code_before_it_is_asked(files: Make) -> None:
     """It comes up beside another one that answers, and what it could hear there would be no honest score."""
-    takes = "import fcntl, sys\nheld = open(__file__)\nif 'server' in sys.argv[0]: fcntl.flock(held, fcntl.LOCK_EX)\n"
+    takes = "import fcntl, sys\nif 'server' in sys.argv[0]: fcntl.flock(held := open(__file__), fcntl.LOCK_EX)\n"
     given = files(f"{takes}{SCRIPT.read_text()}")
     with RemoteModel(given) as remote, given.source.open() as source:
         remote.start()
