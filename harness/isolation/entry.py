@@ -44,16 +44,21 @@ def enter() -> None:
         return
     confinement = msgspec.json.decode(text, type=Confinement, dec_hook=lambda kind, value: kind(value))
     _accept(confinement.limits, confinement.device)
-    refused = list(system_calls.KEPT)
     if confinement.kind == "landlock":
-        if not confinement.network:
-            privileges.leave_network()
-        if not (confinement.network or confinement.workers):
-            refused += system_calls.OUTWARD
-        privileges.drop()
-        landlock.restrict(confinement)
-    if confinement.kind != "none" and system_calls.problem() is None:
-        system_calls.refuse(refused)
+        _give_up(confinement)
+    elif confinement.kind == "bubblewrap" and system_calls.problem() is None:
+        system_calls.refuse(system_calls.KEPT)
+
+
+def _give_up(confinement: Confinement) -> None:
+    """Network, capabilities, files, and what Landlock has no rule for."""
+    speaks = confinement.network or confinement.workers
+    if not confinement.network:
+        privileges.leave_network()
+    privileges.drop()
+    landlock.restrict(confinement)
+    outward = () if speaks else system_calls.OUTWARD
+    system_calls.refuse((*system_calls.KEPT, *system_calls.MARKS, *outward), ignored=system_calls.MODES)
 
 
 def _accept(limits: Limits, device: str) -> None:

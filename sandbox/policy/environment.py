@@ -6,6 +6,7 @@ import libcst as cst
 
 from sandbox.policy import rules
 from sandbox.policy.finding import Finding
+from sandbox.policy.flow import called_name
 from sandbox.policy.names import item_key, meanings
 from sandbox.policy.scopes import Scope
 from sandbox.policy.tree import literal
@@ -14,8 +15,8 @@ from sandbox.policy.vocabulary import ENVIRONMENT
 _READS = ("get", "keys", "items", "values", "copy", "__getitem__", "__contains__", "__iter__", "__len__")
 _ONE_KEY = ("setdefault", "pop", "__setitem__", "__delitem__")
 _PUT = ("os.putenv", "os.unsetenv")
-_FUNCTIONS = ("operator.setitem", "operator.delitem", "operator.ior")
-"""Functions that change the dictionary that they are given first."""
+_FUNCTIONS = ("setitem", "delitem", "ior", "update", "clear", "popitem", "__ior__", *_ONE_KEY)
+"""How functions are called that change the dictionary that they are given first: operator.setitem, dict.update."""
 
 
 def set_item(node: cst.Subscript, scope: Scope, allowed: Iterable[str]) -> Finding | None:
@@ -34,11 +35,11 @@ def updated(node: cst.AugAssign, scope: Scope, allowed: Iterable[str]) -> Findin
 
 def call(node: cst.Call, functions: Iterable[str], scope: Scope, allowed: Iterable[str]) -> Finding | None:
     """What is found in os.environ.setdefault(...) and the like; None where the call is no such thing."""
+    if node.args and called_name(node) in _FUNCTIONS and ENVIRONMENT in meanings(node.args[0].value, scope):
+        return _set([literal(argument.value) for argument in node.args[1:2]], node, allowed)
     for function in functions:
         if function in _PUT:
             return _set([_first_text(node)], node, allowed)
-        if function in _FUNCTIONS and node.args and ENVIRONMENT in meanings(node.args[0].value, scope):
-            return _set([literal(argument.value) for argument in node.args[1:2]], node, allowed)
         method = function.removeprefix(f"{ENVIRONMENT}.")
         if method == function or method in _READS:
             continue

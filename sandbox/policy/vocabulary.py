@@ -54,7 +54,7 @@ RULED: dict[Rule, str] = {
     rules.REFLECTION: """
         builtins builtins.globals builtins.__builtins__ builtins.__loader__ builtins.__spec__ __main__ sys gc inspect
         traceback tracemalloc dis ast symtable site sysconfig operator.attrgetter operator.methodcaller
-        types.FrameType types.TracebackType builtins.help torch.utils torch.autograd.graph
+        types.FrameType types.TracebackType logging.currentframe builtins.help torch.utils torch.autograd.graph
         torch._C torch._classes torch._custom_op torch._custom_ops torch._decomp torch._dispatch torch._dynamo
         torch._environment torch._export torch._functorch torch._guards torch._inductor torch._jit_internal
         torch._lazy torch._library torch._logging torch._meta_registrations torch._native torch._ops torch._prims

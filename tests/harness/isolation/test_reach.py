@@ -25,6 +25,9 @@ with socket.socket(FAMILY, socket.SOCK_DGRAM) as speaker:
         print(type(error).__name__)
 """
 
+AF_VSOCK = 40
+"""Of linux/socket.h; Python names it on some machines only."""
+
 KEEP = """
 import ctypes, ctypes.util
 library = ctypes.CDLL(None, use_errno=True)
@@ -60,6 +63,12 @@ def test_no_socket_of_this_machine_hears_of_it(run: Callable[..., Exit], listene
     assert listener.recv(1) == b"x", "outside of a sandbox the same code reaches it"
 
 
+def test_it_makes_no_socket_to_the_host_of_its_machine(run: Callable[..., Exit]) -> None:
+    """A virtual machine's way to its host belongs to no network that could be left; a loopback's socket can be made."""
+    code = f"import socket; socket.socket(socket.AF_INET6); socket.socket({AF_VSOCK}, socket.SOCK_STREAM)"
+    assert run(code).tail.splitlines()[-1].startswith("PermissionError")
+
+
 def test_its_own_sockets_work(run: Callable[..., Exit]) -> None:
     """A pair of sockets, by which a process speaks with its own, is a pipe."""
     ended = run("import socket; a, b = socket.socketpair(); a.send(b'x'); a.sendall(b'y'); print(b.recv(2))")
@@ -71,6 +80,27 @@ def test_it_leaves_nothing_in_the_kernel(run: Callable[..., Exit]) -> None:
     numbers = system_calls.numbers()
     code = KEEP.replace("ADD_KEY", str(numbers["add_key"])).replace("MQ_OPEN", str(numbers["mq_open"]))
     assert run(code).tail.split() == ["-1"] * 4
+
+
+def test_it_marks_no_file_that_is_not_its_own(run: Callable[..., Exit], tmp_path: Path) -> None:
+    """Modes, times and attributes of its user's files stay: they would change, or tell the next training something."""
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    before = secret.stat()
+    ended = run(
+        f"""
+        import os
+        for act in (os.chmod, 0o777), (os.utime, (1, 1)), (os.chown, 0, 0), (os.setxattr, "user.x", b"x"):
+            try:
+                act[0]({str(secret)!r}, *act[1:])
+            except OSError as error:
+                print(type(error).__name__)
+        """
+    )
+    assert ended.returncode == 0
+    after = secret.stat()
+    assert (after.st_mode, after.st_mtime, after.st_ctime) == (before.st_mode, before.st_mtime, before.st_ctime)
+    assert os.listxattr(secret) == []
 
 
 def test_it_has_no_capability(run: Callable[..., Exit]) -> None:
