@@ -1,6 +1,7 @@
 """Which isolation a run gets: the strongest that works here, or what the operator said."""
 
 import os
+from functools import cache
 from typing import Literal
 
 from harness.isolation import bubblewrap, landlock
@@ -19,6 +20,15 @@ class NoIsolation(RuntimeError):
     """No isolation of the kind that is asked for works on this machine; the message says why."""
 
 
+@cache
+def _problem(kind: str, path: str | None) -> str | None:
+    """Why a kind cannot be used, found out once a process: to try bubblewrap out takes tens of milliseconds.
+
+    `path` is where programs are looked for.
+    """
+    return _PROBLEMS[kind]()
+
+
 def choose(asked: str | None = None) -> Kind:
     """The isolation for a run: as asked, else as the operator's variable says, else the strongest that works.
 
@@ -31,7 +41,7 @@ def choose(asked: str | None = None) -> Kind:
         return "none"
     problems = []
     for kind in ("bubblewrap", "landlock") if wanted == "auto" else (wanted,):
-        problem = _PROBLEMS[kind]()
+        problem = _problem(kind, os.environ.get("PATH"))
         if problem is None:
             return kind
         problems.append(f"{kind}: {problem}")
