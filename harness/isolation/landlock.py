@@ -55,8 +55,8 @@ def restrict(confinement: Confinement) -> None:
     closed_ports = TCP if available >= 4 and not (confinement.network or confinement.workers) else 0
     ruleset = _ruleset(files, closed_ports, SCOPES if available >= 6 else 0)
     try:
-        for path in readable(confinement):
-            _allow(ruleset, path, READ & files)
+        for path, rights in readable(confinement):
+            _allow(ruleset, path, rights & files)
         for path in writable(confinement):
             _allow(ruleset, path, files)
         _check(ctypes.CDLL(None, use_errno=True).syscall(_RESTRICT_SELF, ruleset, 0))
@@ -64,12 +64,12 @@ def restrict(confinement: Confinement) -> None:
         os.close(ruleset)
 
 
-def readable(confinement: Confinement) -> Iterator[Path]:
-    """What is read: the software without what is withheld, and what the confinement names."""
+def readable(confinement: Confinement) -> Iterator[tuple[Path, int]]:
+    """What is read, with the rights to it: the software without what is withheld, and what the confinement names."""
     hidden = withheld()
     for path in [*software(), Path("/proc")]:
         yield from without(path.resolve(), hidden)
-    yield from confinement.readable
+    yield from ((path, READ) for path in confinement.readable)
 
 
 def writable(confinement: Confinement) -> Iterator[Path]:
@@ -82,13 +82,17 @@ def writable(confinement: Confinement) -> Iterator[Path]:
         yield Path("/dev/shm")
 
 
-def without(path: Path, hidden: Sequence[Path]) -> Iterable[Path]:
-    """The path itself, or its pieces without the hidden ones: Landlock knows no exception."""
+def without(path: Path, hidden: Sequence[Path]) -> Iterable[tuple[Path, int]]:
+    """The path itself, or its pieces without the hidden ones: Landlock knows no exception.
+
+    A folder in pieces is listed, names of what is hidden included: without a list Python imports nothing from it.
+    """
     if any(path == other for other in hidden):
         return
     if not any(other.is_relative_to(path) for other in hidden):
-        yield path
+        yield path, READ
         return
+    yield path, READ_DIR
     for entry in sorted(path.iterdir()):
         if not entry.is_symlink():
             yield from without(entry, hidden)

@@ -69,6 +69,12 @@ def test_it_makes_no_socket_to_the_host_of_its_machine(run: Callable[..., Exit])
     assert run(code).tail.splitlines()[-1].startswith("PermissionError")
 
 
+def test_it_starts_another_python(run: Callable[..., Exit]) -> None:
+    """The workers of several GPUs and those that compile are processes of their own, which import what they need."""
+    ended = run("import subprocess, sys; subprocess.run([sys.executable, '-c', 'import json; print(json.dumps(3))'])")
+    assert ended.tail == "3"
+
+
 def test_its_own_sockets_work(run: Callable[..., Exit]) -> None:
     """A pair of sockets, by which a process speaks with its own, is a pipe."""
     ended = run("import socket; a, b = socket.socketpair(); a.send(b'x'); a.sendall(b'y'); print(b.recv(2))")

@@ -85,6 +85,11 @@ HOSTILE = [
     ("environment", "head", "import operator\noperator.setitem(os.environ, 'RANK', '1')"),
     ("reflection", "forward", "F.layer_norm.__defaults__ = ()"),
     ("file", "forward", "f'{x:{open(1)}}'"),
+    ("environment", "head", "dict.update(os.environ, RANK='3')"),
+    ("environment", "head", "type(os.environ).__setitem__(os.environ, 'RANK', '3')"),
+    ("environment", "head", "def set(e):\n    e['RANK'] = '3'\nset(os.environ)"),
+    ("environment", "head", "os.environ.data[b'RANK'] = b'3'\nos.environ.clear()"),
+    ("reflection", "head", "import logging\nlogging.currentframe()"),
     # and round other corners
     ("reflection", "forward", "try:\n    torch.nope\nexcept AttributeError as e:\n    e.obj.load('x')"),
     ("reflection", "head", "import string\nstring.Formatter().get_field('0.__globals__', (print,), {})"),
