@@ -199,6 +199,7 @@ class SeedRun:
         title = f"test {self.test.number}" + (f", seed {self.seed}" if self.test.seeds else "")
         with TrainingProgress(config.max_iters, title) as progress:
             ended = stages.run_training(self.folder, config, profile, self.lock, progress.take, placement, isolation)
+        self.folder.root.chmod(0o755)  # the script may have closed it
         self.startup_seconds = progress.startup_seconds
         return ended
 
