@@ -1,7 +1,8 @@
 """The `recall` data set: multi-query associative recall, generated on the spot. docs/recall.md says what is in it.
 
-Key-value pairs come first; then keys are asked for at places drawn by a power law, each with its value behind it. Arora
-et al. 2023, Zoology (arXiv:2312.04927), define the task; the sizes, and what stands in the other places, are ours.
+Key-value pairs come first, each as one token; then keys are asked for at places drawn by a power law, each with its
+value behind it. Arora et al. 2023, Zoology (arXiv:2312.04927), define the task; a pair of theirs is two tokens. The
+sizes, and what stands in the other places, are ours.
 """
 
 import hashlib
@@ -28,10 +29,10 @@ class Sizes(msgspec.Struct, frozen=True):
     """Tokens of a sequence, the block size of the profile: a window is one sequence."""
     pairs: tuple[int, ...] = (4, 8, 16)
     """Key-value pairs of a sequence, each number as often as any other."""
-    keys: int = 24
-    """Tokens 1 to `keys`; no key is given twice in a sequence."""
-    values: int = 16
-    """The tokens after them."""
+    keys: int = 16
+    """Tokens 1 to `keys`, which ask; no key is given twice in a sequence."""
+    values: int = 8
+    """The tokens after them, which answer; then come those of the pairs, by key and within one by value."""
     exponent: float = 0.01
     """A key is first asked for at the g-th place behind the pairs with probability proportional to g^(exponent - 1)."""
     sequences: tuple[tuple[str, int], ...] = (("train", 51_216), ("dev", 960), ("validation", 1_536))
@@ -43,21 +44,26 @@ SIZES = Sizes()
 _FIXED_SEEDS = {"train": 1, "dev": 2}
 """The validation part has a seed that is drawn when it is made and kept nowhere: nothing can make it again."""
 
-_KEY_CHARACTERS, _VALUE_CHARACTERS = 0x0410, 0x3041
-"""First code points of the letters that stand for keys (Cyrillic) and for values (Hiragana)."""
+_KEY_CHARACTERS, _VALUE_CHARACTERS, _PAIR_CHARACTERS = 0x0410, 0x3041, 0x4E00
+"""First code points of the letters that stand for keys (Cyrillic), values (Hiragana) and pairs (Han)."""
 
 
 def sequences(dice: np.random.Generator, count: int, pairs: int, sizes: Sizes = SIZES) -> NDArray[np.uint16]:
     """Sequences of so many pairs: (count, length)."""
-    keys_SD = dice.random((count, sizes.keys)).argsort(1)[:, :pairs] + 1
-    values_SD = dice.integers(sizes.values, size=(count, pairs)) + 1 + sizes.keys
-    asked_SP = _asked(dice, count, pairs, (sizes.length - 2 * pairs) // 2, sizes.exponent)
+    keys_SD = dice.random((count, sizes.keys)).argsort(1)[:, :pairs]
+    values_SD = dice.integers(sizes.values, size=(count, pairs))
+    asked_SP = _asked(dice, count, pairs, (sizes.length - pairs) // 2, sizes.exponent)
     tokens_ST = np.full((count, sizes.length), FILLER, dtype=np.uint16)
-    for place, given_SD in enumerate((keys_SD, values_SD)):
-        tokens_ST[:, place : 2 * pairs : 2] = given_SD
-        told_SP = np.take_along_axis(given_SD, np.maximum(asked_SP, 0), 1)
-        tokens_ST[:, 2 * pairs + place :: 2] = np.where(asked_SP < 0, FILLER, told_SP)
+    tokens_ST[:, :pairs] = pair_tokens(keys_SD, values_SD, sizes)
+    for place, told_SD in enumerate((1 + keys_SD, 1 + sizes.keys + values_SD)):
+        told_SP = np.take_along_axis(told_SD, np.maximum(asked_SP, 0), 1)
+        tokens_ST[:, pairs + place :: 2] = np.where(asked_SP < 0, FILLER, told_SP)
     return tokens_ST
+
+
+def pair_tokens(keys: NDArray[np.int64], values: NDArray[np.int64], sizes: Sizes = SIZES) -> NDArray[np.int64]:
+    """The tokens that give these values with these keys, both counted from 0."""
+    return 1 + sizes.keys + sizes.values + keys * sizes.values + values
 
 
 def _asked(dice: np.random.Generator, count: int, pairs: int, places: int, exponent: float) -> NDArray[np.int64]:
@@ -85,18 +91,21 @@ def part(dice: np.random.Generator, count: int, sizes: Sizes = SIZES) -> NDArray
 
 
 def queries(tokens_ST: NDArray[np.uint16], sizes: Sizes = SIZES) -> NDArray[np.bool_]:
-    """Where a key stands for the second time, so that its value is asked for first: (sequences, length)."""
+    """Where a key stands for the first time, so that its value is asked for: (sequences, length)."""
     is_STK = tokens_ST[:, :, None] == np.arange(1, sizes.keys + 1)
-    second_ST: NDArray[np.bool_] = (is_STK & (is_STK.cumsum(1) == 2)).any(2)
-    return second_ST
+    first_ST: NDArray[np.bool_] = (is_STK & (is_STK.cumsum(1) == 1)).any(2)
+    return first_ST
 
 
 def tokenizer(sizes: Sizes = SIZES) -> CharacterTokenizer:
-    """Each token as one character, for `linbench sample`: a line break, a letter a key, a letter of another script a
-    value."""
-    keys = (chr(_KEY_CHARACTERS + number) for number in range(sizes.keys))
-    values = (chr(_VALUE_CHARACTERS + number) for number in range(sizes.values))
-    return CharacterTokenizer("".join(["\n", *keys, *values]))
+    """Each token as one character, for `linbench sample`: a line break, then letters of three scripts."""
+    kinds = ((_KEY_CHARACTERS, sizes.keys), (_VALUE_CHARACTERS, sizes.values))
+    letters = (
+        chr(first + number)
+        for first, count in (*kinds, (_PAIR_CHARACTERS, sizes.keys * sizes.values))
+        for number in range(count)
+    )
+    return CharacterTokenizer("".join(["\n", *letters]))
 
 
 def sources(sizes: Sizes = SIZES) -> tuple[SourceFile, ...]:

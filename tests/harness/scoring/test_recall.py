@@ -16,19 +16,21 @@ from harness.scoring.metrics import measure
 from harness.scoring.passage_audit import Journal, ask_again
 from harness.scoring.recall import BY_PAIRS, MEAN, METRICS, accuracies, load_sequences
 
-VOCABULARY = 64
+VOCABULARY = 192
+FIRST_PAIR = 1 + SIZES.keys + SIZES.values
 
 
 def remembers(tokens_BT: torch.Tensor, most: int = SIZES.length) -> torch.Tensor:
-    """Logits of a model that looks its last token up among the `most` first pairs that it saw."""
+    """Logits of a model that looks its last token up among the `most` first pairs that it was given."""
     logits_BTV = torch.zeros(*tokens_BT.shape, VOCABULARY)
     for row, tokens in enumerate(tokens_BT.tolist()):
         memory: dict[int, int] = {}
-        for place, (key, value) in enumerate(zip(tokens, [*tokens[1:], 0], strict=True)):
-            if key in memory:
-                logits_BTV[row, place, memory[key]] = 1.0
-            elif 1 <= key <= SIZES.keys and len(memory) < most and place < len(tokens) - 1:
-                memory[key] = value
+        for place, token in enumerate(tokens):
+            key, value = divmod(token - FIRST_PAIR, SIZES.values)
+            if token >= FIRST_PAIR and len(memory) < most:
+                memory[1 + key] = 1 + SIZES.keys + value
+            if token in memory:
+                logits_BTV[row, place, memory[token]] = 1.0
     return logits_BTV
 
 
