@@ -15,7 +15,6 @@ from harness.data.recall import FILLER, SIZES, part, queries, sequences
 from harness.data.training import training_data
 from harness.data.validation import validation_tokens
 
-
 FIRST_PAIR = 1 + SIZES.keys + SIZES.values
 """The token of the first key with the first value."""
 
