@@ -2,25 +2,21 @@
 
 import os
 import queue
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import product
-from pathlib import Path
 from statistics import fmean
 
 import msgspec
 
 from harness.bench.curves import Curve, Point
-from harness.kernel_cache import shared_cache, variables
-from harness.launch import child_environment, python_module
 from harness.machine import gpu_names
 from harness.run_config import RunConfig
+from sandbox.bench_process import answers
 from sandbox.bench_report import request_for
 from sandbox.conditions import Conditions, open_data
-from sandbox.errors import MachineFault, UsageError
+from sandbox.errors import UsageError
 from sandbox.figures import duration, number
 from sandbox.rank_agreement import Pair, kendall_tau, pairs
 from sandbox.report import Heading, Paragraph, Report, Table
@@ -70,7 +66,7 @@ def train_all(
     keys: Sequence[str], seeds: Sequence[int], config: RunConfig, say: Callable[[str], None]
 ) -> tuple[Curve, ...]:
     """Every mechanism with every seed, one training at a time on each GPU, or on the CPU."""
-    places: queue.SimpleQueue[str] = queue.SimpleQueue()
+    places: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     for place in _places(config.device):
         places.put(place)
 
@@ -85,33 +81,19 @@ def train_all(
         return tuple(pool.map(train, product(keys, seeds)))
 
 
-def _places(device: str) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES is set to for each training that may run at once."""
+def _places(device: str) -> Sequence[str | None]:
+    """The GPU of each training that may run at once; None on the CPU."""
     if device == "cpu":
-        return [""]
+        return [None]
     return (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(len(gpu_names()))))).split(",")
 
 
-def _train(key: str, seed: int, config: RunConfig, place: str, say: Callable[[str], None]) -> Curve:
+def _train(key: str, seed: int, config: RunConfig, place: str | None, say: Callable[[str], None]) -> Curve:
     request = request_for([key], msgspec.structs.replace(config, seed=seed))
-    environment = child_environment(config.device)
-    if config.device == "cuda":
-        environment |= variables(shared_cache(config.device)) | {"CUDA_VISIBLE_DEVICES": place}
     points: list[Point] = []
-    with tempfile.TemporaryDirectory() as folder:
-        question = Path(folder, "request.json")
-        question.write_bytes(msgspec.json.encode(request))
-        command = python_module("harness.bench.curve", str(question))
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                points.append(msgspec.json.decode(line, type=Point))
-                tokens, loss = points[-1].tokens, points[-1].loss
-                say(f"{key}, seed {seed}: {tokens:,} tokens, {loss:.4f}, {points[-1].seconds:.1f} s")
-    if process.returncode:
-        raise MachineFault(
-            f"the training of {key} failed; its last words are above.", run="linbench bench ranking --help"
-        )
+    for line in answers("harness.bench.curve", request, f"the training of {key}", "bench ranking", gpu=place):
+        points.append(point := msgspec.json.decode(line, type=Point))
+        say(f"{key}, seed {seed}: {point.tokens:,} tokens, {point.loss:.4f}, {point.seconds:.1f} s")
     return Curve(key, seed, tuple(points))
 
 

@@ -1,10 +1,7 @@
 """What `linbench bench throughput` answers: both training loops side by side, in speed or in loss."""
 
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -12,12 +9,11 @@ import msgspec
 
 from harness.bench.comparison import PLAIN_MICRO_BATCH, Answer, LossRow, Request, Speed, SpeedRow
 from harness.estimates import tokens_per_step, utilisation
-from harness.kernel_cache import shared_cache, variables
-from harness.launch import child_environment, python_module
 from harness.machine import gpu_names
 from harness.run_config import RunConfig
+from sandbox.bench_process import answers
 from sandbox.conditions import Conditions, open_data
-from sandbox.errors import MachineFault, UsageError
+from sandbox.errors import UsageError
 from sandbox.figures import ABSENT
 from sandbox.mechanism_report import region_lines
 from sandbox.mechanisms import find_mechanism
@@ -83,17 +79,8 @@ def breakdown_report(keys: Sequence[str], asked: Conditions) -> Report:
 
 
 def _answer(request: Request) -> Answer:
-    """Run the comparison in a child process, whose progress goes to stderr."""
-    device = request.config.device
-    with tempfile.TemporaryDirectory() as folder:
-        question = Path(folder) / "request.json"
-        question.write_bytes(msgspec.json.encode(request))
-        command = python_module("harness.bench.throughput", str(question))
-        environment = child_environment(device) | (variables(shared_cache(device)) if device == "cuda" else {})
-        ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
-    if ended.returncode:
-        raise MachineFault("the comparison failed; its last words are above.", run="linbench bench throughput --help")
-    return msgspec.json.decode(ended.stdout.splitlines()[-1], type=Answer)
+    *_, last = answers("harness.bench.throughput", request, "the comparison", "bench throughput")
+    return msgspec.json.decode(last, type=Answer)
 
 
 def _speed_row(row: SpeedRow, config: RunConfig, gpus: list[str]) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from statistics import median
+from functools import partial
+
+from harness.bench.turns import medians_in_turn
 
 ROUNDS = 5
 TORCH = "import torch, torch._inductor.compile_fx"
@@ -31,16 +33,15 @@ def main() -> None:
     wanted = {"torch": TORCH, "torch, fla": f"{TORCH}; {LAYER}", "torch, fla lazily": f"{LAZILY}; {TORCH}; {LAYER}"}
     with tempfile.TemporaryDirectory() as empty:
         places = {"": {}, ", no bytecode": {"PYTHONPYCACHEPREFIX": empty}}
-        cases = {name + place: (code, told) for place, told in places.items() for name, code in wanted.items()}
-        found: dict[str, list[float]] = {name: [] for name in cases}
-        for _ in range(ROUNDS + 1):
-            for name, (code, told) in cases.items():
-                found[name].append(seconds(code, told))
-    reference = median(found["torch"][1:])
+        cases = {
+            name + place: partial(seconds, code, told)
+            for place, told in places.items()
+            for name, code in wanted.items()
+        }
+        found = medians_in_turn(cases, ROUNDS)
     print(f"{'imported':<32}{'seconds':>8}{'ratio':>8}   (processor time, medians of {ROUNDS} rounds in turn)")
-    for name, times in found.items():
-        middle = median(times[1:])
-        print(f"{name:<32}{middle:>8.2f}{middle / reference:>8.2f}")
+    for name, middle in found.items():
+        print(f"{name:<32}{middle:>8.2f}{middle / found['torch']:>8.2f}")
 
 
 if __name__ == "__main__":

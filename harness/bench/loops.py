@@ -15,6 +15,7 @@ from harness.bench.comparison import PLAIN_MICRO_BATCH, Request
 from harness.bench.reference import ReferenceLoop
 from harness.parameters import splice
 from harness.run_config import RunConfig
+from harness.script import define_script
 
 RANDOM_BATCHES = 64
 """Micro-batches of random tokens, where a config names no data."""
@@ -59,6 +60,11 @@ def warmed_up(build: Callable[[ModuleType, Any], Any], script: ModuleType, setti
     for _ in range(WARM_UP):
         loop.update()
     return loop, torch.cuda.memory_allocated() - before
+
+
+def script_of(request: Request, mechanism: Path) -> ModuleType:
+    """The script with a mechanism in its place, as a module."""
+    return define_script(spliced(request, mechanism), f"custom_pretrain_{mechanism.stem}.py")
 
 
 def spliced(request: Request, mechanism: Path) -> str:

@@ -13,11 +13,10 @@ import msgspec
 import torch.distributed as dist
 
 from harness.bench.comparison import Request
-from harness.bench.loops import WARM_UP, settings_of, spliced
+from harness.bench.loops import WARM_UP, script_of, settings_of
 from harness.bench.throughput import seconds
 from harness.child import prepare_child
 from harness.estimates import tokens_per_step
-from harness.script import define_script
 
 ROUNDS = 3
 ROUND_SECONDS = 1.0
@@ -29,10 +28,9 @@ def main() -> None:
     prepare_child()
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
     (path,) = map(Path, request.mechanisms)
-    script = define_script(spliced(request, path), f"custom_pretrain_{path.stem}.py")
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(request.config, Path(folder))
-        training = script.Training(settings)
+        training = script_of(request, path).Training(settings)
         for _ in range(WARM_UP):
             training.update()
         (once,) = training.workers.sum(seconds(training.update, 1))  # all must do as many steps

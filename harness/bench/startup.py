@@ -6,7 +6,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from statistics import median
+from functools import partial
+
+from harness.bench.turns import medians_in_turn
 
 ROUNDS = 15
 GOAL = 2.5
@@ -31,14 +33,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as runs:
         environment = {**os.environ, "LINBENCH_RUNS": runs}
         seconds([*linbench, "start"], environment)
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(ROUNDS + 1):
-            for name, command in commands.items():
-                times[name].append(seconds(command, environment))
-    reference = median(times['python -c "import libcst"'][1:])
+        cases = {name: partial(seconds, command, environment) for name, command in commands.items()}
+        found = medians_in_turn(cases, ROUNDS)
+    reference = found['python -c "import libcst"']
     print(f"{'process':<28}{'median ms':>10}{'ratio':>8}   ({ROUNDS} rounds in turn; goal for edit: at most {GOAL})")
-    for name, measured in times.items():
-        middle = median(measured[1:])
+    for name, middle in found.items():
         print(f"{name:<28}{middle * 1000:>10.0f}{middle / reference:>8.2f}")
 
 

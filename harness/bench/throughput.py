@@ -18,11 +18,10 @@ from torch.nn import functional
 
 from harness.bench.breakdown import break_down
 from harness.bench.comparison import Answer, LossRow, Request, Speed, SpeedRow
-from harness.bench.loops import LOOPS, settings_of, spliced, warmed_up
+from harness.bench.loops import LOOPS, script_of, settings_of, warmed_up
 from harness.estimates import tokens_per_step
 from harness.fla_cpu import install
 from harness.precision import autocast
-from harness.script import define_script
 
 ROUNDS = {"cpu": 9, "cuda": 3}
 """Each loop is timed so often, in turn with the other."""
@@ -41,8 +40,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for path in map(Path, request.mechanisms):
-            script = define_script(spliced(request, path), f"custom_pretrain_{path.stem}.py")
-            rows.append(compare(path.stem, script, settings_of(request.config, Path(folder)), request.steps))
+            settings = settings_of(request.config, Path(folder))
+            rows.append(compare(path.stem, script_of(request, path), settings, request.steps))
             print(f"linbench: {rows[-1]}", file=sys.stderr, flush=True)
     print(msgspec.json.encode(Answer(**{request.what: tuple(rows)})).decode())
 
