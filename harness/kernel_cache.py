@@ -25,6 +25,9 @@ PACKAGES = ("torch", "triton", "flash-linear-attention")
 MOST_BYTES = 4 * 2**30
 """That are copied; more is no cache of kernels."""
 
+OWN = "kernels"
+"""The folder of a process's own copy, in its temporary folder."""
+
 GROUP = "__grp__*.json"
 """The files in which Triton notes the absolute paths of a kernel's other files."""
 

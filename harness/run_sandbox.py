@@ -8,12 +8,9 @@ from harness.estimates import parameters
 from harness.files import remove
 from harness.isolation import Confinement, choose
 from harness.isolation.confinement import limits
-from harness.kernel_cache import copy_for_one_process, seed, variables
+from harness.kernel_cache import OWN, copy_for_one_process, seed, variables
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
-
-KERNELS = "kernels"
-"""In a child's temporary folder."""
 
 CHECKPOINT_BYTES = 12
 """A parameter: its value and AdamW's two moments in fp32."""
@@ -44,7 +41,7 @@ def sandbox(
             seed(folder.kernels)
         folder.kernels.mkdir(exist_ok=True)
         if not keeps_kernels:
-            copy_for_one_process(folder.kernels, temporary / KERNELS)
+            copy_for_one_process(folder.kernels, temporary / OWN)
         yield Confinement(
             kind=kind,
             folder=root,
@@ -75,9 +72,10 @@ def model_sandbox(folder: RunFolder, config: RunConfig, isolation: str | None, p
     )
 
 
-def kernel_caches(folder: RunFolder, kept: bool = False) -> dict[str, str]:
-    """Where a child of this run compiles to, as environment variables: a folder that is kept, or its own."""
-    return variables(folder.kernels.resolve() if kept else folder.temporary.resolve() / KERNELS)
+def kernel_caches(folder: RunFolder, confinement: Confinement) -> dict[str, str]:
+    """Where a child of this run compiles to, as environment variables: what is kept where it may write to that."""
+    kept = folder.kernels.resolve()
+    return variables(kept if kept in confinement.writable else confinement.temporary / OWN)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def run_preflight(
             lock=lock,
             device=config.device,
             timeout_seconds=wall_seconds(PREFLIGHT_SECONDS),
-            environment=kernel_caches(folder, kept=True),
+            environment=kernel_caches(folder, confinement),
             confinement=confinement,
             descriptors=answer.descriptors,
         )
@@ -171,7 +171,7 @@ def run_training(
             timeout_seconds=limit,
             on_line=take,
             stop_when=lambda: watch.fault() is not None,
-            environment=kernel_caches(folder),
+            environment=kernel_caches(folder, confinement),
             confinement=confinement,
         )
     ended = replace(ended, tail=failed_worker(ended.tail))
@@ -199,7 +199,7 @@ def command_elsewhere(
     """What to type on each of the other machines that share a training; each has the same folders."""
     with _training_sandbox(folder, config, profile, placement, isolation) as confinement:
         confined = confine(placement.command(folder.source, folder.run), confinement)
-    told = {**kernel_caches(folder), **confined.environment}
+    told = {**kernel_caches(folder, confinement), **confined.environment}
     return shlex.join(["env", *(f"{key}={value}" for key, value in told.items()), *confined.command])
 
 

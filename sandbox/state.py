@@ -55,9 +55,11 @@ class TestState:
     gpus: int = 1
     """Processes on each machine, one a GPU."""
     nodes: int = 1
-    isolation: str = "none"
-    reference: bool = False
     """Machines that share the run."""
+    isolation: str = "none"
+    """The sandbox that the agent's code runs in."""
+    reference: bool = False
+    """Whether the script is one to compare with, which cannot be submitted."""
     metrics: dict[str, float] | None = None
     facts: dict[str, Any] | None = None
     reason: str | None = None

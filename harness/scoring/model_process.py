@@ -16,7 +16,7 @@ from harness.faults import Reason, classify
 from harness.isolation import Confinement, confine
 from harness.isolation.ending import end
 from harness.isolation.usage import UsageWatch, children
-from harness.kernel_cache import copy_for_one_process, variables
+from harness.kernel_cache import OWN, copy_for_one_process, variables
 from harness.launch import PARENT, Exit, child_environment, python_module, returncode
 from harness.run_config import RunConfig
 from harness.scoring import shared_memory, withheld
@@ -26,9 +26,6 @@ from harness.scoring.report import Model
 from harness.scoring.weights import Weights
 
 Kind = TypeVar("Kind", Ready, Answer, Chunk)
-
-KERNELS = "kernels"
-"""Where in a process's temporary folder what it compiles is kept."""
 
 ENDING_SECONDS = 10.0
 """That a process which has hung up is given to end."""
@@ -85,7 +82,7 @@ def start_server(
 ) -> "subprocess.Popen[bytes]":
     """Start the model's process in its sandbox. Nobody hears what it prints: it could be what it is asked about."""
     confined = confine(command, confinement)
-    caches = variables(Path(confined.environment["TMPDIR"], KERNELS))
+    caches = variables(Path(confined.environment["TMPDIR"], OWN))
     own_death = {} if confinement.kind == "bubblewrap" else {PARENT: str(os.getpid())}  # as in harness.launch
     return subprocess.Popen(
         confined.command,
@@ -196,6 +193,6 @@ class ModelProcess:
 def _confinement_of_its_own(files: ModelFiles) -> Confinement:
     """The sandbox with a temporary folder that is empty but for the kernels that were compiled before."""
     own = Path(tempfile.mkdtemp(dir=files.confinement.temporary))
-    seen_as = Path("/tmp", KERNELS) if files.confinement.kind == "bubblewrap" else None
-    copy_for_one_process(files.kernels, own / KERNELS, seen_as)
+    seen_as = Path("/tmp", OWN) if files.confinement.kind == "bubblewrap" else None
+    copy_for_one_process(files.kernels, own / OWN, seen_as)
     return msgspec.structs.replace(files.confinement, temporary=own)

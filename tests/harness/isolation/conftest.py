@@ -12,7 +12,7 @@ from harness.isolation import KINDS, Limits, NoIsolation, choose
 from harness.launch import Exit, exclusive, python_module, run_child
 from harness.profiles import load_profile, resolve
 from harness.run_folder import RunFolder
-from harness.run_sandbox import sandbox
+from harness.run_sandbox import kernel_caches, sandbox
 
 CONFIG = resolve(load_profile("smoke"), seed=1, device="cpu")
 
@@ -54,6 +54,7 @@ def run(folder: RunFolder, kind: str) -> Iterator[Callable[..., Exit]]:
                     confinement = msgspec.structs.replace(confinement, limits=limits)
                 command = python_module("harness.child", str(folder.source))
                 usual = {"folder": folder.root, "log": folder.log, "lock": lock, "device": "cpu"}
+                usual["environment"] = kernel_caches(folder, confinement)
                 return run_child(command, confinement=confinement, **{**usual, **options})
 
         yield run

@@ -13,7 +13,7 @@ from harness.isolation.software import withheld
 from harness.launch import Exit, exclusive, run_child
 from harness.profiles import load_profile, resolve
 from harness.run_folder import RunFolder
-from harness.run_sandbox import kernel_caches, sandbox
+from harness.run_sandbox import sandbox
 
 CONFIG = resolve(load_profile("smoke"), seed=1, device="cpu")
 
@@ -181,6 +181,6 @@ def test_what_a_training_compiled_is_not_kept(run: Callable[..., Exit], folder: 
     """Weights hidden among kernels would be training that no budget counts: only a check's kernels stay."""
     plant = tries(f"open({str(folder.kernels / 'planted')!r}, 'w')")
     own = tries("pathlib.Path(os.environ['TRITON_CACHE_DIR']).mkdir(parents=True)")
-    ended = run(plant + own, environment=kernel_caches(folder))
+    ended = run(plant + own)
     assert ended.tail == "refused\ndone"
     assert list(folder.kernels.iterdir()) == []
