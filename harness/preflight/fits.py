@@ -47,7 +47,8 @@ def check_fit(subject: Subject, room: Room) -> Found:
     settings = subject.settings
     torch.set_float32_matmul_precision("high")
     model = subject.build(settings).train()
-    _compile(subject, model)
+    if subject.on_gpu:
+        subject.script.Fused.use_kernels()  # as a training does before its first step
     optimizer = _optimizer(model, settings)
     measured = _measure(subject, model, optimizer, room)
     hours = predicted_hours(measured, settings, room.workers)
@@ -131,13 +132,6 @@ def _steps(
     optimizer.zero_grad(set_to_none=True)
     peak = torch.cuda.max_memory_allocated() if subject.on_gpu else _peak_of_process()
     return Measured(size, min(seconds[1:]), optimizer_seconds, peak)
-
-
-def _compile(subject: Subject, model: Any) -> None:
-    """Do what a training does before its first step: frozen element-wise work is compiled on a GPU."""
-    fused = getattr(subject.script, "Fused", None)
-    if subject.on_gpu and fused is not None:
-        fused.compile(model)
 
 
 def _optimizer(model: Any, settings: Any) -> torch.optim.Optimizer:

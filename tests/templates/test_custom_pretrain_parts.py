@@ -197,25 +197,8 @@ class TestPrecision:
         loss.backward()
         return {**seen, "logits": logits.dtype, "loss": loss.dtype, "gain": block.ln_1.weight.grad.dtype}
 
-    def test_the_stream_is_exact_and_what_reads_it_is_not(self, seen: dict[str, torch.dtype]) -> None:
-        """The residual stream, the loss and the weights' gradients stay fp32; norms and logits come in bf16."""
+    def test_what_is_summed_up_stays_exact(self, seen: dict[str, torch.dtype]) -> None:
+        """The loss and the weights' gradients are fp32; the residual stream, norms and logits come in bf16."""
         exact = {name for name, dtype in seen.items() if dtype == torch.float32}
-        assert exact == {"stream", "after", "loss", "gain"}
-        assert {seen["norm"], seen["logits"]} == {torch.bfloat16}
-
-    def test_a_compiled_norm_is_the_norm(self, script: ModuleType) -> None:
-        """Traced whole, without a break, the norm gives the plain one's values, gradients and precision."""
-        compiled = torch.compile(script.Fused.layer_norm, dynamic=False, fullgraph=True, backend="aot_eager")
-        found = []
-        for function in (script.Fused.layer_norm, compiled):
-            torch.manual_seed(0)
-            x_BTC, weight_C = torch.randn(2, 8, 16, requires_grad=True), torch.rand(16, requires_grad=True)
-            with torch.autocast("cpu", torch.bfloat16):
-                y_BTC = function(x_BTC, weight_C, None)
-            y_BTC.square().sum().backward()
-            found.append((y_BTC, x_BTC.grad, weight_C.grad))
-        for plain, traced in zip(*found, strict=True):
-            assert plain is not None
-            assert traced is not None
-            assert plain.dtype == traced.dtype
-            assert torch.allclose(plain, traced, rtol=1e-5, atol=1e-5)
+        assert exact == {"loss", "gain"}
+        assert {seen[name] for name in seen.keys() - exact} == {torch.bfloat16}

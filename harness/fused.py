@@ -1,0 +1,183 @@
+"""Norm, GELU and loss of the script's frozen parts on a GPU: what its class Fused computes, with fewer bytes moved.
+
+Whatever the kernels cannot do (on a CPU, under torch.func or torch.compile, for a gradient of a gradient) torch's own
+functions do in their place.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from harness import fused_kernels
+
+Forward = Callable[[Any, Tensor], Tensor]
+
+EPSILON = 1e-5
+"""Added to the variance by a layer norm: torch's default."""
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Gaussian error linear unit, x times the share of a standard normal below x: (...) -> (...)."""
+    if not _on_kernels(x) or x.dtype != torch.bfloat16:
+        return functional.gelu(x)
+    y: Tensor = GELU.apply(x)
+    return y
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x normalized over its last axis in fp32, in the precision of autocast: (..., C) -> (..., C)."""
+    return add_layer_norm(x, None, weight, bias)[1]
+
+
+def add_layer_norm(x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """x + branch, or x alone, and that normalized: (..., C) -> (..., C) twice.
+
+    It computes in fp32 and gives what it normalized in the precision of autocast. Whoever goes on with both results
+    saves a pass over their gradients, which are added where they are made.
+    """
+    device = x.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if not _on_kernels(x) or (branch is not None and branch.shape != x.shape):
+        return _add_layer_norm(x, branch, weight, bias, dtype)
+    total, y = AddLayerNorm.apply(x, branch, weight, bias, dtype)
+    return total, y
+
+
+def head(x: Tensor, weight: Tensor, targets: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Logits x weight^T, and their mean cross-entropy: (B, T, C), (V, C), (B, T) -> (B, T, V), ().
+
+    In a training the gradient of the logits takes their place as soon as they are read: None is all that is left.
+    """
+    if targets is not None and torch.is_grad_enabled() and _on_kernels(x) and x.dtype == torch.bfloat16:
+        return None, LinearCrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten())
+    logits = functional.linear(x, weight)
+    return logits, None if targets is None else functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def block(forward: Forward, norm: type) -> Forward:
+    """The forward of a Block that does the same in fewer passes, if it says what `pre_norm` says; otherwise itself.
+
+    `norm` is the class of the norms that it may be fused with: an edited Block may have others.
+    """
+    if _instructions(forward) != _instructions(pre_norm):
+        return forward
+
+    @wraps(forward)
+    def fused(self: Any, x: Tensor) -> Tensor:
+        first, second = self.ln_1, self.ln_2
+        if type(first) is not norm or type(second) is not norm:
+            return forward(self, x)
+        x, y = add_layer_norm(x, None, first.weight, first.bias)
+        x, y = add_layer_norm(x, self.attn(y), second.weight, second.bias)
+        return x + self.mlp(y)
+
+    return fused
+
+
+def pre_norm(self: Any, x: Tensor) -> Tensor:
+    """The forward of the script's Block before anybody edits it."""
+    x = x + self.attn(self.ln_1(x))
+    x = x + self.mlp(self.ln_2(x))
+    return x  # noqa: RET504 - word for word, for instructions are compared
+
+
+def _instructions(function: Forward) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
+    code = function.__code__
+    return code.co_code, code.co_names, code.co_varnames
+
+
+def _on_kernels(x: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # which fuses torch's functions itself
+        return False
+    return x.is_cuda and x.numel() > 0 and not torch._C._are_functorch_transforms_active()
+
+
+def _add_layer_norm(
+    x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    total = x if branch is None else x + branch
+    wide = total.to(torch.promote_types(total.dtype, weight.dtype))  # a GPU takes one precision alone
+    return total, functional.layer_norm(wide, weight.shape, weight, bias, EPSILON).to(dtype)
+
+
+class GELU(torch.autograd.Function):
+    """x in bf16 -> x times the share of a standard normal below x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        return fused_kernels.gelu(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient will be differentiated
+            return torch.ops.aten.gelu_backward(dy, x)
+        return fused_kernels.gelu_gradient(x, dy.contiguous())
+
+
+class AddLayerNorm(torch.autograd.Function):
+    """x, branch or None, weight, bias or None, dtype -> x + branch, and that normalized in this dtype."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.dtypes = dtype, x.dtype, None if branch is None else branch.dtype
+        total, y = fused_kernels.norm(x.contiguous(), branch, weight, bias, EPSILON, dtype)
+        ctx.save_for_backward(total, weight, bias)
+        return (x.view_as(x) if branch is None else total), y
+
+    @staticmethod
+    def backward(ctx: Any, dtotal: Tensor | None, dy: Tensor | None) -> tuple[Tensor | None, ...]:
+        dtype, x_dtype, branch_dtype = ctx.dtypes
+        if dy is None:
+            dx, dweight, dbias = dtotal, None, None
+        elif torch.is_grad_enabled():  # these gradients will be differentiated
+            dx, dweight, dbias = _differentiable_gradients(*ctx.saved_tensors, dtotal, dy, dtype)
+        else:
+            dx, dweight, dbias = fused_kernels.norm_gradient(*ctx.saved_tensors, dtotal, dy, EPSILON)
+        if dx is None:
+            return None, None, dweight, dbias, None
+        return dx.to(x_dtype), None if branch_dtype is None else dx.to(branch_dtype), dweight, dbias, None
+
+
+def _differentiable_gradients(
+    total: Tensor, weight: Tensor, bias: Tensor | None, dtotal: Tensor | None, dy: Tensor, dtype: torch.dtype
+) -> tuple[Tensor | None, ...]:
+    """What the kernel computes, by functions that can be differentiated again; None for what needs no gradient."""
+    inputs = (total, weight, bias)
+    wanted = [each is not None and each.requires_grad for each in inputs]
+    y = _add_layer_norm(total, None, weight, bias, dtype)[1]
+    found = iter(
+        torch.autograd.grad(y, [x for x, use in zip(inputs, wanted, strict=True) if use], dy, create_graph=True)
+    )
+    dx, dweight, dbias = (next(found) if use else None for use in wanted)
+    return (dx if dtotal is None else dtotal if dx is None else dx + dtotal), dweight, dbias
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """x (N, C) in bf16, weight (V, C), targets (N) -> mean loss of the logits x weight^T."""
+
+    @staticmethod
+    def forward(ctx: Any, x_NC: Tensor, weight_VC: Tensor, targets_N: Tensor) -> Tensor:
+        narrow_VC = weight_VC.to(x_NC.dtype)
+        logits_NV = x_NC @ narrow_VC.T
+        losses_N = fused_kernels.losses(logits_NV, targets_N.contiguous(), any(ctx.needs_input_grad))
+        ctx.save_for_backward(x_NC, narrow_VC, logits_NV)  # which now are their gradient
+        ctx.dtype = weight_VC.dtype
+        return losses_N.mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor, Tensor, None]:
+        x_NC, narrow_VC, dlogits_NV = ctx.saved_tensors
+        dx_NC = (dlogits_NV @ narrow_VC) * dloss.to(x_NC.dtype)
+        return dx_NC, (dlogits_NV.T @ x_NC).to(ctx.dtype) * dloss, None
