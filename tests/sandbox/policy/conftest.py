@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from sandbox.document import Document, Frame
+from sandbox.errors import PolicyRefused
+from sandbox.guards import check
 from sandbox.tasks import LoadedTask, load_task
 
 ATTENTION = """\
@@ -63,3 +65,18 @@ def scripted(short: Document) -> Callable[..., Document]:
         return template.with_content(0, ATTENTION.format(head=code if place == "head" else "", **inside))
 
     return make
+
+
+@pytest.fixture
+def assert_refused(scripted: Callable[..., Document], linear_task: LoadedTask) -> Callable[[str, str, str], None]:
+    """Asserts that code at a place is refused at a line of its region, with the rule among those that are named."""
+
+    def judge(rule: str, place: str, code: str) -> None:
+        document = scripted(place, code)
+        assert linear_task.task.policy is not None
+        with pytest.raises(PolicyRefused) as refused:
+            check(document, {}, linear_task.task.policy)
+        assert refused.value.line in document.ranges[0]
+        assert f"{rule})" in refused.value.message
+
+    return judge

@@ -4,12 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.document import Document
-from sandbox.errors import PolicyRefused
-from sandbox.guards import check
-from sandbox.tasks import LoadedTask
-
-Scripted = Callable[..., Document]
+AssertRefused = Callable[[str, str, str], None]
 
 HOSTILE = [
     # modules under other names, and what is private to them
@@ -130,11 +125,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("rule", "place", "code"), HOSTILE)
 def test_a_detour_is_refused_by_the_rule_about_its_end(
-    rule: str, place: str, code: str, scripted: Scripted, linear_task: LoadedTask
+    rule: str, place: str, code: str, assert_refused: AssertRefused
 ) -> None:
     """The rule that an attempt breaks is among those named, and the place is in the region."""
-    document = scripted(place, code)
-    with pytest.raises(PolicyRefused) as refused:
-        check(document, {}, linear_task.task.policy)
-    assert refused.value.line in document.ranges[0]
-    assert f"{rule})" in refused.value.message
+    assert_refused(rule, place, code)

@@ -4,12 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.document import Document
-from sandbox.errors import PolicyRefused
-from sandbox.guards import check
-from sandbox.tasks import LoadedTask
-
-Scripted = Callable[..., Document]
+AssertRefused = Callable[[str, str, str], None]
 
 CLASS = "class CausalSelfAttention(nn.Module):\n    def forward(self, x):\n        return self.t.load(x)\n"
 
@@ -87,11 +82,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("rule", "place", "code"), HOSTILE)
 def test_a_module_that_changes_hands_is_refused(
-    rule: str, place: str, code: str, scripted: Scripted, linear_task: LoadedTask
+    rule: str, place: str, code: str, assert_refused: AssertRefused
 ) -> None:
     """The rule about what is used of it, or about handing it on, is among those named."""
-    document = scripted(place, code)
-    with pytest.raises(PolicyRefused) as refused:
-        check(document, {}, linear_task.task.policy)
-    assert refused.value.line in document.ranges[0]
-    assert f"{rule})" in refused.value.message
+    assert_refused(rule, place, code)

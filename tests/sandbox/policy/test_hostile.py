@@ -9,6 +9,7 @@ from sandbox.errors import PolicyRefused
 from sandbox.guards import check
 from sandbox.tasks import LoadedTask
 
+AssertRefused = Callable[[str, str, str], None]
 Scripted = Callable[..., Document]
 
 HOSTILE = [
@@ -172,15 +173,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("rule", "place", "code"), HOSTILE)
 def test_hostile_code_is_refused_by_the_rule_about_it(
-    rule: str, place: str, code: str, scripted: Scripted, linear_task: LoadedTask
+    rule: str, place: str, code: str, assert_refused: AssertRefused
 ) -> None:
     """Every attempt is refused, the rule that it breaks is among those named, and the place is in the region."""
-    document = scripted(place, code)
-    assert linear_task.task.policy is not None
-    with pytest.raises(PolicyRefused) as refused:
-        check(document, {}, linear_task.task.policy)
-    assert refused.value.line in document.ranges[0]
-    assert f"{rule})" in refused.value.message
+    assert_refused(rule, place, code)
 
 
 def test_a_refusal_shows_the_place_and_what_is_allowed(
