@@ -17,7 +17,7 @@ import msgspec
 
 from harness.bytecode import compile_once
 from harness.kernel_cache import exclusive, shared_cache, variables
-from harness.launch import child_environment, python_module
+from harness.launch import PARENT, child_environment, python_module
 from harness.run_config import RunConfig
 from sandbox.bench_report import request_for
 from sandbox.errors import MachineFault, UsageError
@@ -103,6 +103,7 @@ def warm_child(request: Path, stage: str, environment: dict[str, str]) -> tuple[
     """Wall time of one warming process, and its last words if it failed."""
     began = time.monotonic()
     command = python_module("harness.warm", str(request), stage)
+    environment = {**environment, PARENT: str(os.getpid())}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
     return time.monotonic() - began, last if ended.returncode else None

@@ -19,7 +19,7 @@ KINDS = {
     "softmax attention": r"flash|fmha|cudnn.*sdpa|mha_",
     "optimizer": r"multi_tensor|adam|lpnorm",
     "loss": r"softmax|nll_loss|^_loss$",
-    "norms": r"vectorized_layer_norm|layer_norm_grad|GammaBeta|^_norm(_gradient)?$",
+    "norms": r"vectorized_layer_norm|layer_norm_grad|GammaBeta|triton_.*native_layer_norm|^_norm(_gradient)?$",
     "GELU": r"gelu",
     "short convolutions": r"conv1d",
     "copies and casts": r"copy|memcpy|memset|CatArray|cat_",

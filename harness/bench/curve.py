@@ -16,15 +16,14 @@ from harness.bench.comparison import Request
 from harness.bench.curves import Point, steps_of
 from harness.bench.loops import WARM_UP, TemplateLoop, script_of, settings_of
 from harness.bench.throughput import held_out_loss, seconds
+from harness.child import prepare_child
 from harness.estimates import tokens_per_step
-from harness.fla_cpu import install
 
 
 def main() -> None:
     """Train the request's one mechanism."""
+    prepare_child()
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
-    if request.config.device == "cpu":
-        install()
     (path,) = map(Path, request.mechanisms)
     script = script_of(request, path)
     with tempfile.TemporaryDirectory() as folder:

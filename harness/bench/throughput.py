@@ -19,8 +19,8 @@ from torch.nn import functional
 from harness.bench.breakdown import break_down
 from harness.bench.comparison import Answer, LossRow, Request, Speed, SpeedRow
 from harness.bench.loops import LOOPS, script_of, settings_of, warmed_up
+from harness.child import prepare_child
 from harness.estimates import tokens_per_step
-from harness.fla_cpu import install
 from harness.precision import autocast
 
 ROUNDS = {"cpu": 9, "cuda": 3}
@@ -33,9 +33,8 @@ EVALUATIONS = 3
 
 def main() -> None:
     """Measure every mechanism; the answer is the last line of stdout."""
+    prepare_child()
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
-    if request.config.device == "cpu":
-        install()
     compare = {"speed": compare_speed, "loss": compare_losses, "breakdown": break_down}[request.what]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
