@@ -1,7 +1,8 @@
-"""Sessions whose tests are only events, so that replies about tests need no training."""
+"""A session that is open, and sessions whose tests are only events, so that replies about tests need no training."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,12 @@ from sandbox.session import Session
 
 EDIT = ("x = x + self.mlp(self.ln_2(x))", "x = self.mlp(self.ln_2(x)) + x")
 FACTS = {"data": "pydocs", "data_sha256": "d" * 64, "device": "cpu", "parameters": 820352, "train_seconds": 12.5}
+
+
+@pytest.fixture
+def started(linbench: Callable[..., Any]) -> Path:
+    """A session is open; the path of its workspace file."""
+    return Path(linbench("start", "--json").json["script"])
 
 
 @pytest.fixture

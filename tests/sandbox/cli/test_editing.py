@@ -10,15 +10,7 @@ Linbench = Callable[..., Any]
 
 COMMENT = "    # weights\n"
 
-
-@pytest.fixture(autouse=True)
-def started(linbench: Linbench, runs: Path) -> Path:
-    """A session is open; the path of its workspace file."""
-    return Path(linbench("start", "--json").json["script"])
-
-
-def facts(linbench: Linbench) -> dict[str, Any]:
-    return dict(linbench("status", "--json").json)
+pytestmark = pytest.mark.usefixtures("started")
 
 
 def test_windows_line_ends_are_turned_and_said(linbench: Linbench, started: Path) -> None:
@@ -86,7 +78,7 @@ def test_a_dry_run_answers_and_changes_nothing(linbench: Linbench, started: Path
     assert "Dry run: nothing was changed." in reply.out
     assert linbench("edit", "--range", "33-70", "--content", "x", "--dry-run").code == 3
     assert started.read_bytes() == before
-    assert facts(linbench)["revision"] == 0
+    assert linbench("status", "--json").json["revision"] == 0
 
 
 def test_an_edit_that_changes_nothing_costs_no_revision(linbench: Linbench, started: Path) -> None:
@@ -95,7 +87,7 @@ def test_an_edit_that_changes_nothing_costs_no_revision(linbench: Linbench, star
     for revision in (1, 1):
         reply = linbench("edit", "--range", "246-246", "--content", COMMENT)
         assert reply.out.startswith("OK: Replaced lines 246..246 with 1 line(s)")
-        assert facts(linbench)["revision"] == revision
+        assert linbench("status", "--json").json["revision"] == revision
     assert "\nThese lines were there already: the script stays at revision 1.\n" in reply.out
     linbench("edit", "--after", "246", "--content", "")
     assert linbench("undo").code == 0
@@ -113,8 +105,8 @@ def test_a_partial_edit_is_staged_and_the_rest_waits_for_it(linbench: Linbench) 
         refused = linbench(command)
         assert refused.code == 3
         assert "line " in refused.out
-    assert facts(linbench)["budget"]["left"] == 3
-    assert facts(linbench)["whole"] is False
+    assert linbench("status", "--json").json["budget"]["left"] == 3
+    assert linbench("status", "--json").json["whole"] is False
     last = linbench("edit", "--old", "(self, x:\n", "--new", "(self, x):\n        return x\n", "--json")
     assert (last.code, last.json["whole"]) == (0, True)
 
@@ -136,7 +128,7 @@ def test_a_change_by_another_editor_is_adopted(linbench: Linbench, started: Path
     template = started.read_text()
     started.write_text(template.replace("CONFIG_OVERRIDES = {}", "CONFIG_OVERRIDES = {'min_lr': 1e-5}"))
     assert "+    CONFIG_OVERRIDES = {'min_lr': 1e-5}" in linbench("diff").out
-    assert facts(linbench)["revision"] == 1
+    assert linbench("status", "--json").json["revision"] == 1
     assert linbench("undo").code == 0
     assert started.read_text() == template
 

@@ -10,15 +10,7 @@ Linbench = Callable[..., Any]
 
 COMMENT = "    # weights\n"
 
-
-@pytest.fixture(autouse=True)
-def started(linbench: Linbench, runs: Path) -> Path:
-    """A session is open; the path of its workspace file."""
-    return Path(linbench("start", "--json").json["script"])
-
-
-def facts(linbench: Linbench) -> dict[str, Any]:
-    return dict(linbench("status", "--json").json)
+pytestmark = pytest.mark.usefixtures("started")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +44,7 @@ def test_what_cannot_be_edited_is_refused_and_changes_nothing(
     reply = linbench("edit", *arguments, "--content", "x = 1")
     assert (reply.code, said in reply.out) == (code, True), reply.out
     assert "\nhint: linbench " in reply.out
-    assert facts(linbench)["revision"] == 0
+    assert linbench("status", "--json").json["revision"] == 0
 
 
 @pytest.mark.parametrize(
@@ -78,7 +70,7 @@ def test_content_that_no_script_can_hold_is_refused(
     assert said in reply.out
     assert "\nhint: linbench " in reply.out
     assert started.read_bytes() == before
-    assert facts(linbench)["revision"] == 0
+    assert linbench("status", "--json").json["revision"] == 0
 
 
 def test_without_content_no_line_is_taken_out(spawn: Callable[..., Any], started: Path) -> None:
@@ -123,7 +115,7 @@ def test_code_that_reaches_too_far_is_refused_in_every_way_in(linbench: Linbench
     assert reply.code == 3
     assert "was changed outside of linbench, and the change is refused. The task's policy refuses line 98" in reply.out
     assert linbench("undo").code == 0
-    assert facts(linbench)["revision"] == 0
+    assert linbench("status", "--json").json["revision"] == 0
 
 
 def test_an_unlawful_change_by_another_editor_is_refused_and_kept(linbench: Linbench, started: Path) -> None:
