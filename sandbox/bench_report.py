@@ -48,16 +48,19 @@ def throughput_report(keys: Sequence[str], asked: Conditions, steps: int | None)
     return Report(data, (heading, Table(columns, shown, frozenset(columns[1:])), Paragraph(note)))
 
 
-def loss_report(keys: Sequence[str], asked: Conditions, dataset: str, steps: int) -> Report:
-    """Compare the losses of both loops on a data set. Raises as `throughput_report`, or for missing data."""
+def loss_report(keys: Sequence[str], asked: Conditions, dataset: str, steps: int, seeds: Sequence[int]) -> Report:
+    """Compare the losses of both loops on a data set, by seed. Raises as `throughput_report`, or for missing data."""
     data = open_data(replace(asked, profile=msgspec.structs.replace(asked.profile, data=dataset)))
     files = {"train_files": tuple(map(str, data.train_files)), "dev_files": tuple(map(str, data.dev_files))}
-    config = msgspec.structs.replace(asked.config, **files)
-    rows = _answer(request_for(keys, config, "loss", steps)).loss
-    columns = ("mechanism", "step", "reference loss", "template loss", "difference")
-    shown = tuple(cells for row in rows for cells in _loss_rows(row))
+    rows = []
+    for seed in seeds:
+        config = msgspec.structs.replace(asked.config, **files, seed=seed)
+        rows += [(seed, row) for row in _answer(request_for(keys, config, "loss", steps)).loss]
+    columns = ("mechanism", "seed", "step", "reference loss", "template loss", "difference")
+    shown = tuple(cells for seed, row in rows for cells in _loss_rows(seed, row))
     heading = Heading(f"Loss on held-out text of {data.name} after the same steps at {asked.profile.name}")
-    facts = {"profile": asked.profile.name, "data": data.name, "rows": msgspec.to_builtins(rows)}
+    found = [{"seed": seed, **msgspec.to_builtins(row)} for seed, row in rows]
+    facts = {"profile": asked.profile.name, "data": data.name, "rows": found}
     return Report(facts, (heading, Table(columns, shown, frozenset(columns[1:]))))
 
 
@@ -105,8 +108,8 @@ def _facts(row: SpeedRow, config: RunConfig, gpus: list[str]) -> dict[str, Any]:
     return {**msgspec.to_builtins(row), "ratio": row.ratio, "mfu": mfu}
 
 
-def _loss_rows(row: LossRow) -> list[tuple[str, ...]]:
+def _loss_rows(seed: int, row: LossRow) -> list[tuple[str, ...]]:
     return [
-        (row.mechanism, str(step), f"{reference:.5f}", f"{template:.5f}", f"{template - reference:+.5f}")
+        (row.mechanism, str(seed), str(step), f"{reference:.5f}", f"{template:.5f}", f"{template - reference:+.5f}")
         for step, reference, template in zip(row.steps, row.reference, row.template, strict=True)
     ]

@@ -59,7 +59,7 @@ def restrict(confinement: Confinement) -> None:
             _allow(ruleset, path, rights & files)
         for path in writable(confinement):
             _allow(ruleset, path, files)
-        _check(ctypes.CDLL(None, use_errno=True).syscall(_RESTRICT_SELF, ruleset, 0))
+        check("Landlock", ctypes.CDLL(None, use_errno=True).syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
 
@@ -101,7 +101,7 @@ def without(path: Path, hidden: Sequence[Path]) -> Iterable[tuple[Path, int]]:
 def _ruleset(files: int, ports: int, scopes: int) -> int:
     attributes = struct.pack("=QQQ", files, ports, scopes)
     size = 24 if scopes else 16 if ports else 8  # an older kernel refuses fields that it does not know
-    return _check(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, attributes[:size], size, 0))
+    return check("Landlock", ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, attributes[:size], size, 0))
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
@@ -110,10 +110,6 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= OF_A_FILE
         rule = struct.pack("=Qi", rights, descriptor)
-        _check(ctypes.CDLL(None, use_errno=True).syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
+        check("Landlock", ctypes.CDLL(None, use_errno=True).syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
     finally:
         os.close(descriptor)
-
-
-def _check(answer: int) -> int:
-    return check("Landlock", answer)

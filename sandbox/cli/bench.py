@@ -21,15 +21,19 @@ def throughput(
     profile: ProfileOption = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in a round; with --loss in all.")] = None,
     loss: Annotated[str | None, typer.Option(help="Compare losses on this data set instead of speed.")] = None,
+    seeds: Annotated[str, typer.Option(help="Of the trainings of --loss, with commas between.")] = "42",
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the script's training loop and a plain one in turn: tokens/s, their ratio, MFU and memory, or losses."""
     from sandbox.bench_report import loss_report, throughput_report
+    from sandbox.seeds import parse_seeds
 
     asked, keys = _asked(profile, settings), mechanisms.split(",")
-    found = throughput_report(keys, asked, steps) if loss is None else loss_report(keys, asked, loss, steps or 300)
-    reply(found, as_json)
+    if loss is None:
+        reply(throughput_report(keys, asked, steps), as_json)
+    else:
+        reply(loss_report(keys, asked, loss, steps or 300, parse_seeds(seeds)), as_json)
 
 
 @app.command()

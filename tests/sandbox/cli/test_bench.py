@@ -30,12 +30,14 @@ def test_the_two_loops_are_compared_in_speed(linbench: Linbench) -> None:
 
 
 def test_the_two_loops_are_compared_in_loss(linbench: Linbench) -> None:
-    """With --loss both train on a data set, and the table shows the difference."""
+    """With --loss both train on a data set with each seed, and the table shows the difference."""
     options = ("--mechanisms", "mha", *SMALL, "--set", "device=cpu", "--steps", "3", "--loss", "pydocs")
-    reply = linbench("bench", "throughput", *options)
+    reply = linbench("bench", "throughput", *options, "--seeds", "1,2")
     assert reply.code == 0
-    assert reply.out.splitlines()[-1].split()[:2] == ["mha", "3"]
-    assert abs(float(reply.out.split()[-1])) < 1e-4
+    rows = [line.split() for line in reply.out.splitlines() if line.startswith("mha")]
+    assert [row[:3] for row in rows] == [["mha", seed, step] for seed in "12" for step in "123"]
+    assert rows[2][3] != rows[5][3]
+    assert all(abs(float(row[-1])) < 1e-4 for row in rows)
 
 
 def test_mechanisms_are_ranked_by_tokens_spent(linbench: Linbench) -> None:
