@@ -4,7 +4,6 @@ Whatever the kernels cannot do (on a CPU, under torch.func or torch.compile, for
 functions do in their place.
 """
 
-from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -14,8 +13,6 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from harness import fused_kernels
-
-Forward = Callable[[Any, Tensor], Tensor]
 
 EPSILON = 1e-5
 """Added to the variance by a layer norm: torch's default."""
@@ -59,24 +56,31 @@ def head(x: Tensor, weight: Tensor, targets: Tensor | None) -> tuple[Tensor | No
     return logits, None if targets is None else functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def block(forward: Forward, norm: type) -> Forward:
-    """The forward of a Block that does the same in fewer passes, if it says what `pre_norm` says; otherwise itself.
+def install(functions: type, block: Any, norm: type) -> None:
+    """Let the script's class Fused have the functions of this module, and its Block, if it is as it was, those here."""
+    functions.gelu, functions.layer_norm, functions.head = gelu, layer_norm, head  # type: ignore[attr-defined]
+    fuse_block(block, norm)
+
+
+def fuse_block(block: Any, norm: type) -> None:
+    """Let a Block do the same in fewer passes, if its forward says what `pre_norm` says; otherwise leave it alone.
 
     `norm` is the class of the norms that it may be fused with: an edited Block may have others.
     """
-    if _instructions(forward) != _instructions(pre_norm):
-        return forward
+    forward = getattr(block, "forward", None)
+    if not isinstance(block, type) or _instructions(forward) != _instructions(pre_norm):
+        return
 
-    @wraps(forward)
+    @wraps(pre_norm)
     def fused(self: Any, x: Tensor) -> Tensor:
         first, second = self.ln_1, self.ln_2
         if type(first) is not norm or type(second) is not norm:
-            return forward(self, x)
+            return pre_norm(self, x)
         x, y = add_layer_norm(x, None, first.weight, first.bias)
         x, y = add_layer_norm(x, self.attn(y), second.weight, second.bias)
         return x + self.mlp(y)
 
-    return fused
+    block.forward = fused  # type: ignore[attr-defined]
 
 
 def pre_norm(self: Any, x: Tensor) -> Tensor:
@@ -86,9 +90,9 @@ def pre_norm(self: Any, x: Tensor) -> Tensor:
     return x  # noqa: RET504 - word for word, for instructions are compared
 
 
-def _instructions(function: Forward) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
-    code = function.__code__
-    return code.co_code, code.co_names, code.co_varnames
+def _instructions(function: Any) -> tuple[bytes, tuple[str, ...], tuple[str, ...]] | None:
+    code = getattr(function, "__code__", None)  # which other callables have not
+    return None if code is None else (code.co_code, code.co_names, code.co_varnames)
 
 
 def _on_kernels(x: Tensor) -> bool:

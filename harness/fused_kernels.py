@@ -143,7 +143,8 @@ def _loss(
     row = tl.program_id(0).to(tl.int64)
     logits_ptr += row * width
     target = tl.load(targets_ptr + row).to(tl.int32)
-    chosen = tl.load(logits_ptr + target).to(tl.float32)
+    known = (target >= 0) & (target < width)
+    chosen = tl.load(logits_ptr + target, mask=known, other=float("nan")).to(tl.float32)
     highest = tl.full((), -1e30, tl.float32)
     total = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, width, BLOCK):
@@ -246,7 +247,10 @@ def _multiprocessors(device: torch.device) -> int:
 
 
 def losses(logits: Tensor, targets: Tensor, gradient: bool) -> Tensor:
-    """Cross-entropy of each row of logits (N, V), in fp32; with `gradient` that of their mean replaces the logits."""
+    """Cross-entropy of each row of logits (N, V), in fp32; with `gradient` that of their mean replaces the logits.
+
+    No number where the target is none of the V.
+    """
     rows, width = logits.shape
     found = torch.empty(rows, dtype=torch.float32, device=logits.device)
     _loss[(rows,)](logits, targets, found, width, 1.0 / rows, BLOCK=LOSS_BLOCK, GRADIENT=gradient, num_warps=LOSS_WARPS)

@@ -253,6 +253,7 @@ def load_settings(path):
 class Fused:
     """Element-wise work of the frozen parts in plain torch; on CUDA, linbench's kernels for it move fewer bytes."""
     gelu = F.gelu
+
     def in_autocast(x):
         return x.to(torch.get_autocast_dtype(x.device.type)) if torch.is_autocast_enabled(x.device.type) else x
 
@@ -266,8 +267,7 @@ class Fused:
     def use_kernels():
         with contextlib.suppress(ImportError):  # without linbench, or Triton, the plain functions serve
             from harness import fused
-            Fused.gelu, Fused.layer_norm, Fused.head = fused.gelu, fused.layer_norm, fused.head
-            Block.forward = fused.block(Block.forward, LayerNorm)
+            fused.install(Fused, Block, LayerNorm)
 
 class Workers:
     """The processes that share a run: this one alone, or under torchrun one a GPU (gloo carries CPU runs)."""

@@ -57,6 +57,9 @@ def compare_losses() -> None:
         assert torch.equal(left, logits)
         assert distance(fused_kernels.losses(changed, targets, gradient=True), expected) < 1e-6
         assert distance(changed, exact.grad) < 1e-5
+        targets[2], targets[4] = -100, width
+        found = fused_kernels.losses(logits, targets, gradient=False)
+        assert found.isnan().tolist() == [False, False, True, False, True, False]
 
 
 if __name__ == "__main__":

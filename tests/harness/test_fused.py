@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -127,17 +128,24 @@ def test_a_fused_block_is_the_block(device: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     made, found = Block(48, dtype).to(device), []
     x = torch.randn(2, 9, 48, device=device).bfloat16()
-    for forward in (Block.forward, fused.block(Block.forward, Norm)):
+    for forward in (Block.forward, fused_forward()):
         made.zero_grad()
         leaf = x.clone().requires_grad_()
         with torch.autocast(device, torch.bfloat16):
             y = forward(made, leaf)
         y.square().sum().backward()
         found.append([y, leaf.grad, *(weight.grad for weight in made.parameters())])
-    assert fused.block(Block.forward, Norm) is not Block.forward
     for plain, ours in zip(*found, strict=True):
         assert (plain.dtype, plain.shape) == (ours.dtype, ours.shape)
         assert distance(ours, plain) < 2e-2
+
+
+def fused_forward() -> Callable[[Any, Tensor], Tensor]:
+    """What Block.forward becomes."""
+    copy = type("Copy", (Block,), {"forward": Block.forward})
+    fused.fuse_block(copy, Norm)
+    assert copy.forward is not Block.forward  # type: ignore[attr-defined]
+    return copy.forward  # type: ignore[attr-defined,no-any-return]
 
 
 def edited(self: Any, x: Tensor) -> Tensor:
@@ -146,10 +154,20 @@ def edited(self: Any, x: Tensor) -> Tensor:
     return x  # noqa: RET504
 
 
-@pytest.mark.parametrize("forward", [edited, lambda self, x: x + self.attn(self.ln_1(x))])
-def test_an_edited_block_runs_as_it_is_written(forward: Callable[[Any, Tensor], Tensor]) -> None:
-    """Only the very instructions that the script begins with are replaced."""
-    assert fused.block(forward, Norm) is forward
+@pytest.mark.parametrize("forward", [edited, lambda self, x: x + self.attn(self.ln_1(x)), partial(edited), None])
+def test_an_edited_block_runs_as_it_is_written(forward: Any) -> None:
+    """Only the very instructions that the script begins with are replaced; a forward may be any callable, or none."""
+    written = type("Edited", (), {"forward": forward})
+    fused.fuse_block(written, Norm)
+    assert vars(written)["forward"] is forward
+
+
+def test_a_block_that_is_no_class_is_left_alone() -> None:
+    """A function that makes blocks will do, and so will one block for all layers."""
+    for written in (lambda config: Block(config.n_embd), Block(16)):
+        before = vars(written).copy()
+        fused.fuse_block(written, Norm)
+        assert vars(written) == before
 
 
 def test_a_block_with_other_norms_runs_as_it_is_written() -> None:
@@ -157,7 +175,7 @@ def test_a_block_with_other_norms_runs_as_it_is_written() -> None:
     made = Block(16)
     made.ln_1 = nn.RMSNorm(16)  # type: ignore[assignment]
     x = torch.randn(2, 3, 16)
-    assert torch.equal(fused.block(Block.forward, Norm)(made, x), Block.forward(made, x))
+    assert torch.equal(fused_forward()(made, x), Block.forward(made, x))
 
 
 @pytest.mark.gpu
@@ -167,7 +185,7 @@ def test_a_compiled_model_may_use_them() -> None:
     """An agent that compiles a part of the model gets the same numbers."""
     torch.manual_seed(0)
     made, found = Block(48).cuda(), []
-    forward = fused.block(Block.forward, Norm)
+    forward = fused_forward()
     for function in (forward, torch.compile(forward)):
         x = torch.ones(2, 9, 48, device="cuda", dtype=torch.bfloat16).requires_grad_()
         with torch.autocast("cuda", torch.bfloat16):
