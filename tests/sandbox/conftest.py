@@ -1,5 +1,8 @@
-"""Toy objects that several test files share."""
+"""Toy objects, and short real tests of a tiny model, that several test files share."""
 
+import re
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from harness.launch import Busy, exclusive
+from harness.run_config import without_paths
+from sandbox.conditions import conditions
+from sandbox.discovery import list_sessions
 from sandbox.document import Document, Frame
 from sandbox.events import Commit, Edit, Event, Reserve, Start
 from sandbox.fold import fold
@@ -21,6 +28,10 @@ from sandbox.tasks import LoadedTask
 
 CONFIG = {"max_iters": 10, "seed": 42, "micro_batch_size": 8, "gradient_accumulation_steps": 2}
 """The keys of a run config that comparisons look at."""
+
+TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 2, "warmup_iters": 2, "max_iters": 10}
+TINY |= {"eval_interval": 5, "eval_iters": 2, "checkpoint_interval": 5, "log_interval": 1}
+"""The settings of a training of ten steps that takes no time."""
 
 TOY_TEMPLATE = """\
 # a toy script
@@ -155,3 +166,75 @@ def framed() -> Callable[..., Document]:
         return Document.original(Frame("toys/toy.py", tuple(regions), "".join(lines)))
 
     return make
+
+
+@pytest.fixture
+def tiny_run() -> Callable[..., list[str]]:
+    """The options of `linbench test` for ten steps of a tiny model; keyword arguments change its settings."""
+
+    def options(**changes: int) -> list[str]:
+        return [word for key, value in {**TINY, **changes}.items() for word in ("--set", f"{key}={value}")]
+
+    return options
+
+
+@pytest.fixture
+def interrupted(linbench: Callable[..., Any], runs: Path, lawless: Path) -> Callable[..., Session]:
+    """Starts a session with the given options whose first test, of TINY, is reserved, and whose process is gone."""
+
+    def start(*options: str) -> Session:
+        linbench("start", lawless, *options)
+        (session,) = list_sessions(runs)
+        state = session.read()
+        settled = conditions(state.task.task, "smoke", 42, {key: str(value) for key, value in TINY.items()})
+        config, digest = without_paths(settled.config), settled.config_sha256
+        with session.transact() as transaction:
+            transaction.append(Reserve(1, 0, state.document.revision_sha(), "smoke", 42, config, digest))
+        session.folder.test(1).root.mkdir(parents=True)
+        return session
+
+    return start
+
+
+@pytest.fixture
+def events_of() -> Callable[[Session], list[str]]:
+    """The kinds of a ledger's events, in order."""
+
+    def kinds(session: Session) -> list[str]:
+        return re.findall(r'"event":\{"type":"(\w+)"', session.folder.ledger.read_text())
+
+    return kinds
+
+
+@pytest.fixture
+def wait_for_line() -> Callable[..., None]:
+    """Waits until the training of a test that `process` runs has printed `text`."""
+
+    def wait(
+        process: "subprocess.Popen[bytes]", session: Session, text: str, number: int = 1, seconds: float = 60
+    ) -> None:
+        log = session.folder.test(number).log
+        deadline = time.monotonic() + seconds
+        while not (log.is_file() and text in log.read_text()):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "the training did not come so far"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def wait_until_idle() -> Callable[..., None]:
+    """Waits until no process of a test holds its folder: a killed linbench takes its children with it."""
+
+    def wait(session: Session, number: int = 1, seconds: float = 10) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with exclusive(session.folder.test(number).lock):
+                    return
+            except Busy:
+                assert time.monotonic() < deadline, "a process of the test lives on"
+                time.sleep(0.05)
+
+    return wait

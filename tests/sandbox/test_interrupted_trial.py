@@ -1,6 +1,5 @@
 """Tests that are killed or interrupted at any moment: resumed, refunded or given up."""
 
-import re
 import signal
 import subprocess
 import time
@@ -11,103 +10,70 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.launch import Busy, exclusive
-from harness.run_config import without_paths
-from sandbox.conditions import conditions
+from harness.launch import exclusive
 from sandbox.discovery import list_sessions
-from sandbox.events import Reserve
 from sandbox.outcome import sha256_of
 from sandbox.session import Session
 
 Linbench = Callable[..., Any]
-
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
+Wait = Callable[..., None]
+TinyRun = Callable[..., list[str]]
+EventsOf = Callable[[Session], list[str]]
 
 KILLED = Path(__file__).parent / "processes" / "linbench_killed.py"
 
-TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 2, "max_iters": 10}
-
-TINY |= {"eval_interval": 5, "checkpoint_interval": 5, "log_interval": 1, "eval_iters": 2, "warmup_iters": 2}
-
-SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-
-
-def the_session(runs: Path) -> Session:
-    (session,) = list_sessions(runs)
-    return session
-
-
-def events_of(session: Session) -> list[str]:
-    """The kinds of the ledger's events, in order."""
-    return re.findall(r'"event":\{"type":"(\w+)"', session.folder.ledger.read_text())
-
-
-def wait_until_idle(session: Session, number: int = 1) -> None:
-    """Until no process of a test holds its folder: a killed linbench takes its children with it."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with exclusive(session.folder.test(number).lock):
-                return
-        except Busy:
-            assert time.monotonic() < deadline, "a process of the test lives on"
-            time.sleep(0.05)
-
-
-def wait_for_line(process: "subprocess.Popen[bytes]", session: Session, text: str) -> None:
-    """Until the training has printed `text`."""
-    log = session.folder.test(1).log
-    deadline = time.monotonic() + 60
-    while not (log.is_file() and text in log.read_text()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the training did not come so far"
-        time.sleep(0.02)
-
 
 def test_killed_at_every_moment_in_turn_a_test_ends_with_the_undisturbed_loss(
-    linbench: Linbench, spawn: Spawn, runs: Path
+    linbench: Linbench, spawn: Spawn, runs: Path, tiny_run: TinyRun, events_of: EventsOf, wait_until_idle: Wait
 ) -> None:
     """Kill -9 at six moments of one test and resuming after each: one reservation, one commit, the exact same loss."""
     linbench("start", "--tests", "2")
-    session = the_session(runs)
+    (session,) = list_sessions(runs)
 
     def killed_at(moment: str, *arguments: str) -> None:
         process = spawn(moment, *arguments, program=KILLED)
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors.decode()
 
-    killed_at("check", "test", *SETTINGS)
+    killed_at("check", "test", *tiny_run())
     assert events_of(session) == ["start"]
     assert linbench("test", "--resume").code == 2
-    killed_at("reserved", "test", *SETTINGS)
+    killed_at("reserved", "test", *tiny_run())
     assert events_of(session) == ["start", "reserve"]
     for moment in ("training", "trained", "scoring", "result"):
         wait_until_idle(session)
         killed_at(moment, "test", "--resume")
         assert session.read().budget_left == 1
     assert session.folder.test(1).result.is_file()
-    assert linbench("test", *SETTINGS).code == 2  # the same script is to be resumed, not tested anew
+    assert linbench("test", *tiny_run()).code == 2  # the same script is to be resumed, not tested anew
     wait_until_idle(session)
     resumed = linbench("test", "--resume", "--json").json
     assert events_of(session) == ["start", "reserve", *["resume"] * 5, "commit"]
-    undisturbed = linbench("test", *SETTINGS, "--json").json
+    undisturbed = linbench("test", *tiny_run(), "--json").json
     assert resumed["metrics"] == undisturbed["metrics"]
     assert [point["step"] for point in resumed["curve"]] == [point["step"] for point in undisturbed["curve"]]
     losses = [[(point["train_loss"], point["val_loss"]) for point in run["curve"]] for run in (resumed, undisturbed)]
     assert losses[0] == losses[1]
     assert (resumed["tests_left"], undisturbed["tests_left"]) == (1, 0)
-    assert linbench("test", *SETTINGS).code == 4
+    assert linbench("test", *tiny_run()).code == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_test_can_be_resumed(
-    linbench: Linbench, spawn: Spawn, runs: Path, number: signal.Signals
+    linbench: Linbench,
+    spawn: Spawn,
+    runs: Path,
+    number: signal.Signals,
+    tiny_run: TinyRun,
+    events_of: EventsOf,
+    wait_for_line: Wait,
+    wait_until_idle: Wait,
 ) -> None:
     """Ctrl-C and SIGTERM end linbench with 130 and a saved checkpoint; nothing is spent twice."""
     linbench("start", "--tests", "1")
-    session = the_session(runs)
-    long = [word.replace("max_iters=10", "max_iters=1000000") for word in SETTINGS]
-    process = spawn("test", *long, "--json")
+    (session,) = list_sessions(runs)
+    process = spawn("test", *tiny_run(max_iters=1_000_000), "--json")
     wait_for_line(process, session, "PROGRESS: step=7,")
     process.send_signal(number)
     out, errors = process.communicate(timeout=60)
@@ -121,11 +87,13 @@ def test_an_interrupted_test_can_be_resumed(
     assert session.read().tests[1].stopped_at == sha256_of(session.folder.test(1).checkpoint)
 
 
-def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: Spawn, runs: Path) -> None:
+def test_an_interrupted_check_leaves_nothing_behind(
+    linbench: Linbench, spawn: Spawn, runs: Path, tiny_run: TinyRun, events_of: EventsOf
+) -> None:
     """Ctrl-C during a check exits 130, says that it was interrupted, and removes its folder."""
     linbench("start")
-    session = the_session(runs)
-    process = spawn("test", *SETTINGS)
+    (session,) = list_sessions(runs)
+    process = spawn("test", *tiny_run())
     deadline = time.monotonic() + 60
     while not list(session.folder.root.glob("tests/.check-*/preflight.request.json")):
         assert time.monotonic() < deadline
@@ -138,15 +106,15 @@ def test_an_interrupted_check_leaves_nothing_behind(linbench: Linbench, spawn: S
 
 
 def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
-    linbench: Linbench, runs: Path, lawless: Path
+    linbench: Linbench, runs: Path, lawless: Path, tiny_run: TinyRun, events_of: EventsOf
 ) -> None:
     """Kill -9 of the training alone: exit 6, refunded and resumable; in a budget of one test, not a second time."""
     linbench("start", lawless, "--tests", "1")
-    session = the_session(runs)
+    (session,) = list_sessions(runs)
     kill = "if os.path.exists('ckpt.pt'):\n            os.kill(os.getpid(), 9)\n        x = x + self.mlp(self.ln_2(x))"
     edited = linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", kill)
     assert edited.code == 0, edited.out
-    first = linbench("test", *SETTINGS, "--json")
+    first = linbench("test", *tiny_run(), "--json")
     assert (first.code, first.json["error"]["kind"]) == (6, "MachineFault")
     assert "killed" in first.json["error"]["message"]
     assert events_of(session)[-2:] == ["reserve", "refund"]
@@ -157,7 +125,7 @@ def test_a_killed_training_is_refunded_as_often_as_the_budget_allows(
     assert "The test is spent; 0 of 1 test(s) left." in again.out
     assert events_of(session)[-3:] == ["refund", "resume", "commit"]
     assert linbench("status", "--json").json["budget"] == {"tests": 1, "left": 0, "refunded": 0}
-    assert linbench("test", *SETTINGS).code == 4
+    assert linbench("test", *tiny_run()).code == 4
 
 
 KILL = "if os.path.exists('ckpt.pt') and not os.path.exists('killed'):\n            open('killed', 'w').close()"
@@ -166,15 +134,15 @@ KILL = f"{KILL}\n            os.kill(os.getpid(), 9)\n        x = x + self.mlp(s
 
 
 def test_only_the_checkpoint_that_a_test_was_stopped_with_is_resumed(
-    linbench: Linbench, runs: Path, lawless: Path
+    linbench: Linbench, runs: Path, lawless: Path, tiny_run: TinyRun
 ) -> None:
     """Another one in its place is undone by the kept one, or makes the test invalid; without any it begins again."""
     linbench("start", lawless, "--tests", "3")
-    session = the_session(runs)
+    (session,) = list_sessions(runs)
     linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", KILL)
     losses = []
     for number, kept in ((1, True), (2, False), (3, None)):
-        assert linbench("test", *SETTINGS).code == 6
+        assert linbench("test", *tiny_run()).code == 6
         folder = session.folder.test(number)
         foreign = folder.root / "foreign"
         foreign.write_bytes(folder.checkpoint.read_bytes() + b"0")
@@ -196,48 +164,34 @@ def test_only_the_checkpoint_that_a_test_was_stopped_with_is_resumed(
 
 
 @pytest.fixture
-def reserve(linbench: Linbench, runs: Path, lawless: Path) -> Callable[..., Session]:
-    """Starts a session with the given options whose first test is reserved, and whose process is gone."""
-
-    def start(*options: str) -> Session:
-        linbench("start", lawless, *options)
-        session = the_session(runs)
-        state = session.read()
-        settled = conditions(state.task.task, "smoke", 42, {key: str(value) for key, value in TINY.items()})
-        config, digest = without_paths(settled.config), settled.config_sha256
-        with session.transact() as transaction:
-            transaction.append(Reserve(1, 0, state.document.revision_sha(), "smoke", 42, config, digest))
-        session.folder.test(1).root.mkdir(parents=True)
-        return session
-
-    return start
-
-
-@pytest.fixture
-def reserved(reserve: Callable[..., Session]) -> Session:
+def reserved(interrupted: Callable[..., Session]) -> Session:
     """A session of three tests, the first one interrupted."""
-    return reserve()
+    return interrupted()
 
 
-def test_a_running_test_is_neither_resumed_nor_given_up(linbench: Linbench, reserved: Session) -> None:
+def test_a_running_test_is_neither_resumed_nor_given_up(
+    linbench: Linbench, reserved: Session, tiny_run: TinyRun, events_of: EventsOf
+) -> None:
     """While any process holds the test's folder, every other test of the session is refused."""
     with exclusive(reserved.folder.test(1).lock):
-        for arguments in (["test"], ["test", *SETTINGS], ["test", "--resume"]):
+        for arguments in (["test"], ["test", *tiny_run()], ["test", "--resume"]):
             reply = linbench(*arguments)
             assert reply.code == 2
             assert "still running" in reply.out
     assert events_of(reserved) == ["start", "reserve"]
 
 
-def test_another_script_gives_an_interrupted_test_up(linbench: Linbench, spawn: Spawn, reserved: Session) -> None:
+def test_another_script_gives_an_interrupted_test_up(
+    linbench: Linbench, spawn: Spawn, reserved: Session, tiny_run: TinyRun, events_of: EventsOf
+) -> None:
     """An interrupted test is spent when the next one is of another script, but not before that one passed its check."""
     linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = x + nothing")
-    reply = linbench("test", *SETTINGS)
+    reply = linbench("test", *tiny_run())
     assert reply.code == 5
     assert "No test was spent" in reply.out
     assert events_of(reserved) == ["start", "reserve", "edit"]
     linbench("edit", "--old", "x = x + nothing", "--new", "x = x + self.mlp(x)")
-    process = spawn("reserved", "test", *SETTINGS, program=KILLED)
+    process = spawn("reserved", "test", *tiny_run(), program=KILLED)
     _, said = process.communicate()
     assert b"test 1, which was interrupted, is given up for this one" in said
     assert events_of(reserved)[3:] == ["edit", "commit", "reserve"]

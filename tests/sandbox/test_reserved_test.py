@@ -11,10 +11,8 @@ from harness.run_config import RunConfig
 from sandbox.discovery import find
 
 Linbench = Callable[..., Any]
+TinyRun = Callable[..., list[str]]
 
-TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 4, "max_iters": 6, "eval_interval": 3}
-TINY |= {"checkpoint_interval": 3, "log_interval": 1, "eval_iters": 2, "warmup_iters": 2}
-SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
 LINE = "x = x + self.mlp(self.ln_2(x))"
 
 
@@ -30,11 +28,12 @@ def split_of(runs: Path) -> Callable[[int], tuple[int, int, int]]:
 
 
 def test_a_run_without_memory_goes_on_with_smaller_micro_batches(
-    linbench: Linbench, split_of: Callable[[int], tuple[int, int, int]], lawless: Path
+    linbench: Linbench, split_of: Callable[[int], tuple[int, int, int]], lawless: Path, tiny_run: TinyRun
 ) -> None:
     """Out of memory, it halves them: same hash, tokens and loss. Killed and resumed, or scored again, it keeps them."""
     linbench("start", lawless, "--tests", "2")
-    whole = linbench("test", *SETTINGS, "--json").json
+    six_steps = tiny_run(micro_batch_size=4, max_iters=6, eval_interval=3, checkpoint_interval=3)
+    whole = linbench("test", *six_steps, "--json").json
     assert split_of(1) == (4, 1, 2)
     scarce = f"""if x.shape[0] > 2:
             raise torch.OutOfMemoryError('too much')
@@ -43,7 +42,7 @@ def test_a_run_without_memory_goes_on_with_smaller_micro_batches(
             os.kill(os.getpid(), 9)
         {LINE}"""
     assert linbench("edit", "--old", LINE, "--new", scarce).code == 0
-    killed = linbench("test", *SETTINGS, "--json")
+    killed = linbench("test", *six_steps, "--json")
     assert (killed.code, killed.json["error"]["run"]) == (6, "linbench test --resume")
     assert "trying micro-batches of 2." in killed.err
     assert split_of(2) == (2, 2, 4)

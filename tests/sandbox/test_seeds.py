@@ -1,7 +1,6 @@
 """Several seeds as one result: what they come to, which can be asked for, and a test that really trains two."""
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,15 @@ import pytest
 
 from sandbox.discovery import find
 from sandbox.errors import UsageError
-from sandbox.locks import holder
 from sandbox.seeds import Spread, chosen_seeds, joint_facts, mean_metrics, parse_seeds, spreads
-from sandbox.session import Session
 from sandbox.tasks import LoadedTask
 
 Linbench = Callable[..., Any]
 Spawn = Callable[..., Any]
+Wait = Callable[..., None]
+TinyRun = Callable[..., list[str]]
 
 KILLED = Path(__file__).parent / "processes" / "linbench_killed.py"
-TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 2, "max_iters": 10, "warmup_iters": 2}
-TINY |= {"eval_interval": 5, "checkpoint_interval": 5, "log_interval": 1, "eval_iters": 1}
-SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
 LINE = "x = x + self.mlp(self.ln_2(x))"
 
 
@@ -76,22 +72,14 @@ def test_a_session_has_the_seeds_that_were_asked_for_else_the_tasks(toy_task: Lo
         chosen_seeds(task, "vanilla", None, "7,8")
 
 
-def wait_until_idle(session: Session) -> None:
-    """Until no process of test 1 holds its folder: a killed linbench takes its children with it."""
-    deadline = time.monotonic() + 10
-    while holder(session.folder.test(1).lock) is not None:
-        assert time.monotonic() < deadline, "a process of the test lives on"
-        time.sleep(0.05)
-
-
 def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(
-    linbench: Linbench, spawn: Spawn, runs: Path, lawless: Path
+    linbench: Linbench, spawn: Spawn, runs: Path, lawless: Path, tiny_run: TinyRun, wait_until_idle: Wait
 ) -> None:
     """Killed while its second seed trains, it resumes there; one test is spent, and each seed alone scores the same."""
     linbench("start", lawless, "--seeds", "42,43", "--tests", "1")
     session = find(None, runs)
     linbench("edit", "--old", LINE, "--new", "x = self.mlp(self.ln_2(x)) + x")
-    process = spawn("second-seed", "test", *SETTINGS, program=KILLED)
+    process = spawn("second-seed", "test", *tiny_run(eval_iters=1), program=KILLED)
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors.decode()
     wait_until_idle(session)
@@ -117,12 +105,12 @@ def test_a_test_of_two_seeds_is_one_test_with_mean_and_spread(
 
     linbench("start", lawless, "--seed", "43", "--tests", "1")
     linbench("edit", "--old", LINE, "--new", "x = self.mlp(self.ln_2(x)) + x")
-    alone = linbench("test", *SETTINGS, "--json").json
+    alone = linbench("test", *tiny_run(eval_iters=1), "--json").json
     assert alone["metrics"]["val_loss"] == losses["43"]
 
 
 def test_a_seed_that_fails_fails_the_test_and_finds_nothing_planted(
-    linbench: Linbench, runs: Path, lawless: Path
+    linbench: Linbench, runs: Path, lawless: Path, tiny_run: TinyRun
 ) -> None:
     """The reply names the seed and its reason; what the first seed left in the second's folder is gone by then."""
     linbench("start", lawless, "--seeds", "42,43", "--tests", "1")
@@ -132,7 +120,7 @@ def test_a_seed_that_fails_fails_the_test_and_finds_nothing_planted(
     look = "open('looked', 'w').write(str(os.path.exists('../ckpt.pt')))"
     edited = linbench("edit", "--old", LINE, "--new", f"{plant}; {look}; {fail}; {LINE}")
     assert edited.code == 0, edited.out
-    reply = linbench("test", *SETTINGS, "--json")
+    reply = linbench("test", *tiny_run(eval_iters=1), "--json")
     assert reply.code == 5, reply.out
     assert "failed (error) at seed 43: AssertionError: not this seed" in reply.json["error"]["message"]
     state = session.read()

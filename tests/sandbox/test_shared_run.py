@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.launch import Busy, exclusive
 from sandbox.discovery import list_sessions
 from sandbox.session import Session
 
 Linbench = Callable[..., Any]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
+Wait = Callable[..., None]
+TinyRun = Callable[..., list[str]]
 
-TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 2, "gradient_accumulation_steps": 2}
-TINY |= {"max_iters": 6, "eval_interval": 3, "checkpoint_interval": 3, "log_interval": 1, "eval_iters": 2}
-TINY |= {"warmup_iters": 2}
 LINE = "x = x + self.mlp(self.ln_2(x))"
-
-
-def settings(**changes: int) -> list[str]:
-    return [word for key, value in {**TINY, **changes}.items() for word in ("--set", f"{key}={value}")]
-
-
-def the_session(runs: Path) -> Session:
-    (session,) = list_sessions(runs)
-    return session
 
 
 def workers_of(session: Session, number: int) -> dict[int, int]:
@@ -48,44 +36,25 @@ def workers_of(session: Session, number: int) -> dict[int, int]:
     return found
 
 
-def wait_for(session: Session, number: int, text: str, process: "subprocess.Popen[bytes]") -> None:
-    """Until the training has printed `text`."""
-    log = session.folder.test(number).log
-    deadline = time.monotonic() + 120
-    while not (log.is_file() and text in log.read_text()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the training did not come so far"
-        time.sleep(0.02)
-
-
-def wait_until_idle(session: Session, number: int) -> None:
-    """Until no process of the test lives."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            with exclusive(session.folder.test(number).lock):
-                return
-        except Busy:
-            assert time.monotonic() < deadline, "a process of the test lives on"
-            time.sleep(0.05)
-
-
 def losses(reply: dict[str, Any]) -> list[float]:
     return [point[which] for point in reply["curve"] for which in ("train_loss", "val_loss")]
 
 
-def test_two_processes_learn_what_one_does_and_go_on_after_a_kill(linbench: Linbench, spawn: Spawn, runs: Path) -> None:
+def test_two_processes_learn_what_one_does_and_go_on_after_a_kill(
+    linbench: Linbench, spawn: Spawn, runs: Path, tiny_run: TinyRun, wait_for_line: Wait, wait_until_idle: Wait
+) -> None:
     """Kill -9 of one worker refunds the test, SIGTERM to linbench saves it, and each time two processes go on.
 
     In the end its losses are those of an undisturbed test by one process: the global batch is the same.
     """
     linbench("start", "--tests", "2")
-    session = the_session(runs)
-    alone = linbench("test", *settings(max_iters=300, eval_interval=20, checkpoint_interval=5), "--json").json
+    (session,) = list_sessions(runs)
+    long = tiny_run(gradient_accumulation_steps=2, max_iters=300, eval_interval=20)
+    alone = linbench("test", *long, "--json").json
 
     linbench("edit", "--old", LINE, "--new", f"{LINE}  # the same")
-    killed = spawn("test", *settings(max_iters=300, eval_interval=20, checkpoint_interval=5), "--gpus", "2", "--json")
-    wait_for(session, 2, "PROGRESS: step=7,", killed)
+    killed = spawn("test", *long, "--gpus", "2", "--json")
+    wait_for_line(killed, session, "PROGRESS: step=7,", 2, seconds=120)
     workers = workers_of(session, 2)
     assert set(workers) == {0, 1}
     os.kill(workers[1], signal.SIGKILL)
@@ -94,17 +63,17 @@ def test_two_processes_learn_what_one_does_and_go_on_after_a_kill(linbench: Linb
     assert (killed.returncode, error["run"]) == (6, "linbench test --resume"), errors.decode()
     assert "killed" in error["message"]
     assert session.read().budget_left == 1
-    wait_until_idle(session, 2)
+    wait_until_idle(session, 2, seconds=20)
 
     (session.folder.test(2).log).unlink()
     stopped = spawn("test", "--resume", "--json")
-    wait_for(session, 2, "PROGRESS: step=", stopped)
+    wait_for_line(stopped, session, "PROGRESS: step=", 2, seconds=120)
     assert set(workers_of(session, 2)) == {0, 1}
     stopped.terminate()
     out, errors = stopped.communicate(timeout=60)
     assert stopped.returncode == 130, errors.decode()
     assert msgspec.json.decode(out)["error"]["run"] == "linbench test --resume"
-    wait_until_idle(session, 2)
+    wait_until_idle(session, 2, seconds=20)
 
     shared = linbench("test", "--resume", "--json").json
     assert shared["metrics"]["val_loss"] == pytest.approx(alone["metrics"]["val_loss"], abs=1e-3)
@@ -113,7 +82,9 @@ def test_two_processes_learn_what_one_does_and_go_on_after_a_kill(linbench: Linb
     assert shared["config_sha256"] == alone["config_sha256"]
 
 
-def test_what_fails_in_one_of_two_processes_is_named(linbench: Linbench, runs: Path, lawless: Path) -> None:
+def test_what_fails_in_one_of_two_processes_is_named(
+    linbench: Linbench, runs: Path, lawless: Path, tiny_run: TinyRun
+) -> None:
     """Out of memory in one worker alone has its type and the agent's line; the other one's lost connection does not.
 
     With one window a micro-batch nothing can be halved, and the test is spent.
@@ -123,12 +94,15 @@ def test_what_fails_in_one_of_two_processes_is_named(linbench: Linbench, runs: P
             raise torch.OutOfMemoryError('too much')
         {LINE}"""
     assert linbench("edit", "--old", LINE, "--new", fails).code == 0
-    reply = linbench("test", *settings(micro_batch_size=1), "--gpus", "2", "--json")
+    one_window = {"micro_batch_size": 1, "gradient_accumulation_steps": 2}
+    short = tiny_run(**one_window, max_iters=6, eval_interval=3, checkpoint_interval=3)
+    reply = linbench("test", *short, "--gpus", "2", "--json")
     assert reply.code == 5
     error = reply.json["error"]
     assert "failed (out_of_memory): torch.OutOfMemoryError: too much" in error["message"]
     assert error["line"] == 100
-    assert the_session(runs).read().tests[1].reason == "out_of_memory"
+    (session,) = list_sessions(runs)
+    assert session.read().tests[1].reason == "out_of_memory"
 
 
 def test_processes_that_cannot_share_the_batch_are_refused_with_those_that_can(linbench: Linbench) -> None:

@@ -11,10 +11,8 @@ import pytest
 from sandbox.discovery import find
 
 Linbench = Callable[..., Any]
+TinyRun = Callable[..., list[str]]
 
-TINY = {"n_layer": 1, "n_embd": 16, "n_head": 1, "vocab_size": 257, "block_size": 32, "micro_batch_size": 2}
-TINY |= {"max_iters": 4, "eval_interval": 2, "checkpoint_interval": 4, "log_interval": 1, "eval_iters": 2}
-SETTINGS = [word for key, value in {**TINY, "warmup_iters": 2}.items() for word in ("--set", f"{key}={value}")]
 HIDDEN = ["arc_easy", "hellaswag", "piqa", "winogrande"]
 WIKITEXT = " \n = One = \n \n A page . \n \n = Two = \n \n Another , longer page . \n"
 
@@ -43,7 +41,7 @@ def values_in(folder: Path, name: str) -> list[str]:
 
 
 def test_metrics_come_when_they_may(
-    linbench: Linbench, runs: Path, prepare: Callable[..., None], lawless: Path
+    linbench: Linbench, runs: Path, prepare: Callable[..., None], lawless: Path, tiny_run: TinyRun
 ) -> None:
     """What lacks its data set is measured by `score` once it is there, at no cost; hidden metrics by `submit` alone.
 
@@ -56,7 +54,8 @@ def test_metrics_come_when_they_may(
     prepare("piqa", {"valid.jsonl": "".join(questions), "valid-labels.lst": "0\n1\n1\n0\n"})
     linbench("start", lawless, "--profile", "prose-60m")
     linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = self.mlp(self.ln_2(x)) + x")
-    tested = linbench("test", *SETTINGS, "--json")
+    short = tiny_run(n_head=1, vocab_size=257, max_iters=4, eval_interval=2, checkpoint_interval=4)
+    tested = linbench("test", *short, "--json")
     assert tested.code == 0, tested.out
     assert list(tested.json["metrics"]) == ["val_loss"]
     assert set(tested.json["facts"]["not_measured"]) == {"wikitext2_ppl", "lambada_ppl"}

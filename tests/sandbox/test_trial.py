@@ -9,68 +9,55 @@ from typing import Any
 
 import pytest
 
-from harness.run_config import without_paths
 from sandbox.conditions import conditions
 from sandbox.discovery import list_sessions
 from sandbox.errors import UsageError
-from sandbox.events import Reserve
 from sandbox.paths import tasks_dir, templates_dir
 from sandbox.session import Session
 from sandbox.trial import begin_test
 
 Linbench = Callable[..., Any]
-
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
-
-TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 2, "max_iters": 10}
-
-TINY |= {"eval_interval": 5, "checkpoint_interval": 5, "log_interval": 1, "eval_iters": 2, "warmup_iters": 2}
-
-SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+TinyRun = Callable[..., list[str]]
+EventsOf = Callable[[Session], list[str]]
 
 
-def the_session(runs: Path) -> Session:
-    (session,) = list_sessions(runs)
-    return session
-
-
-def events_of(session: Session) -> list[str]:
-    """The kinds of the ledger's events, in order."""
-    return re.findall(r'"event":\{"type":"(\w+)"', session.folder.ledger.read_text())
-
-
-def test_a_check_repeats_what_the_policy_warns_of(linbench: Linbench) -> None:
+def test_a_check_repeats_what_the_policy_warns_of(linbench: Linbench, tiny_run: TinyRun) -> None:
     """Its reply warns of what `edit` warned of, and passes."""
     linbench("start", "llm-pretrain-embedding")
     line = "import os; os.environ['TRITON_CACHE_DIR'] = 'kernels'"
     assert linbench("edit", "--after", "115", "--content", line).code == 0
-    reply = linbench("check", *SETTINGS, "--json")
+    reply = linbench("check", *tiny_run(), "--json")
     assert reply.code == 0, reply.out
     assert next(text for text in reply.json["warnings"] if "(environment setting)" in text).startswith("line 116,")
 
 
-def test_a_checkpoint_that_lies_where_a_test_will_run_is_not_trained_on(linbench: Linbench, runs: Path) -> None:
+def test_a_checkpoint_that_lies_where_a_test_will_run_is_not_trained_on(
+    linbench: Linbench, runs: Path, tiny_run: TinyRun
+) -> None:
     """Whoever puts the weights of a longer training into the next test's folder finds them removed."""
     linbench("start")
-    session = the_session(runs)
-    assert linbench("test", *SETTINGS, "--json").code == 0
+    (session,) = list_sessions(runs)
+    assert linbench("test", *tiny_run(), "--json").code == 0
     trained = session.folder.test(1).checkpoint.read_bytes()
     planted = session.folder.test(2)
     planted.root.mkdir()
     planted.checkpoint.write_bytes(trained)
     (planted.root / "more").symlink_to(session.folder.test(1).root)
-    again = linbench("test", *SETTINGS, "--json").json
+    again = linbench("test", *tiny_run(), "--json").json
     assert [point["step"] for point in again["curve"]] == [5, 10]
     assert not (planted.root / "more").exists()
     assert session.folder.test(1).checkpoint.read_bytes() == trained
 
 
-def test_an_error_in_the_training_spends_the_test_and_shows_the_line(linbench: Linbench, lawless: Path) -> None:
+def test_an_error_in_the_training_spends_the_test_and_shows_the_line(
+    linbench: Linbench, lawless: Path, tiny_run: TinyRun
+) -> None:
     """Code that fails only after the check costs the test, exits 5, and is shown with its line in the script."""
     linbench("start", lawless, "--tests", "1")
     content = "assert not os.path.exists('ckpt.pt'), 'too late'\n        x = x + self.mlp(x)"
     assert linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", content).code == 0
-    reply = linbench("test", *SETTINGS, "--json")
+    reply = linbench("test", *tiny_run(), "--json")
     assert reply.code == 5
     error = reply.json["error"]
     assert "AssertionError: too late" in error["message"]
@@ -79,41 +66,28 @@ def test_an_error_in_the_training_spends_the_test_and_shows_the_line(linbench: L
     shown = linbench("runs", "1").out
     assert "failed" in shown
     assert "too late" in shown
-    assert linbench("test", *SETTINGS).code == 4
+    assert linbench("test", *tiny_run()).code == 4
 
 
-def test_two_tests_at_once_are_two_tests_or_one(linbench: Linbench, spawn: Spawn, runs: Path) -> None:
+def test_two_tests_at_once_are_two_tests_or_one(
+    linbench: Linbench, spawn: Spawn, runs: Path, tiny_run: TinyRun
+) -> None:
     """Of two `linbench test` at the same time each is refused or has a test of its own, and none is lost."""
     linbench("start", "--tests", "3")
-    processes = [spawn("test", *SETTINGS, "--json") for _ in range(2)]
+    processes = [spawn("test", *tiny_run(), "--json") for _ in range(2)]
     codes = sorted(process.communicate() and process.returncode for process in processes)
-    state = the_session(runs).read()
+    (session,) = list_sessions(runs)
+    state = session.read()
     assert codes in ([0, 2], [0, 0])
     assert [test.status for test in state.tests.values()] == ["done"] * codes.count(0)
 
 
-@pytest.fixture
-def reserve(linbench: Linbench, runs: Path, lawless: Path) -> Callable[..., Session]:
-    """Starts a session with the given options whose first test is reserved, and whose process is gone."""
-
-    def start(*options: str) -> Session:
-        linbench("start", lawless, *options)
-        session = the_session(runs)
-        state = session.read()
-        settled = conditions(state.task.task, "smoke", 42, {key: str(value) for key, value in TINY.items()})
-        config, digest = without_paths(settled.config), settled.config_sha256
-        with session.transact() as transaction:
-            transaction.append(Reserve(1, 0, state.document.revision_sha(), "smoke", 42, config, digest))
-        session.folder.test(1).root.mkdir(parents=True)
-        return session
-
-    return start
-
-
-def test_a_script_that_changes_during_the_check_is_not_tested(linbench: Linbench, runs: Path) -> None:
+def test_a_script_that_changes_during_the_check_is_not_tested(
+    linbench: Linbench, runs: Path, events_of: EventsOf
+) -> None:
     """An edit between the check and the reservation makes the test refuse, and costs nothing."""
     linbench("start")
-    session = the_session(runs)
+    (session,) = list_sessions(runs)
     state = session.read()
     settled = conditions(state.task.task, "smoke", 42, {})
     linbench("edit", "--range", "246-248", "--content", "    CONFIG_OVERRIDES = {}\n")
@@ -122,11 +96,13 @@ def test_a_script_that_changes_during_the_check_is_not_tested(linbench: Linbench
     assert events_of(session) == ["start", "edit"]
 
 
-def test_a_spent_budget_is_refused_before_the_check(linbench: Linbench, reserve: Callable[..., Session]) -> None:
+def test_a_spent_budget_is_refused_before_the_check(
+    linbench: Linbench, tiny_run: TinyRun, events_of: EventsOf, interrupted: Callable[..., Session]
+) -> None:
     """With no test left, exit 4 comes before any child process; what was interrupted can still be resumed."""
-    session = reserve("--tests", "1")
+    session = interrupted("--tests", "1")
     linbench("edit", "--range", "33-70", "--content", "class CausalSelfAttention(nn.Module): forward = None")
-    reply = linbench("test", *SETTINGS)
+    reply = linbench("test", *tiny_run())
     assert reply.code == 4
     assert "hint: linbench test --resume" in reply.out
     assert events_of(session) == ["start", "reserve", "edit"]
@@ -161,7 +137,9 @@ ENDS = [
 ]
 
 
-def test_a_script_that_meddles_with_its_score_has_spent_its_test(linbench: Linbench, runs: Path, lawless: Path) -> None:
+def test_a_script_that_meddles_with_its_score_has_spent_its_test(
+    linbench: Linbench, runs: Path, lawless: Path, tiny_run: TinyRun
+) -> None:
     """Ending the scoring, changing the checkpoint or writing its own result is the script's doing: failed or invalid.
 
     None of it is refunded, nor can it be submitted.
@@ -171,16 +149,17 @@ def test_a_script_that_meddles_with_its_score_has_spent_its_test(linbench: Linbe
     for meddling, options, ended, said in ENDS:
         linbench("reset")
         assert linbench("edit", "--old", line, "--new", f"{meddling}; {line}").code == 0
-        reply = linbench("test", *SETTINGS, *options)
+        reply = linbench("test", *tiny_run(), *options)
         assert reply.code == 5, reply.out
         assert ended in reply.out
         assert said in reply.out
     assert linbench("status", "--json").json["budget"] == {"tests": len(ENDS), "left": 0, "refunded": 0}
     assert "is invalid (foreign_result) and cannot be submitted" in linbench("submit", "4").out
-    assert '"status": "invalid"' in the_session(runs).folder.test(4).result.read_text()
+    (session,) = list_sessions(runs)
+    assert '"status": "invalid"' in session.folder.test(4).result.read_text()
 
 
-def test_a_loss_below_the_floor_of_the_task_is_invalid(linbench: Linbench, tmp_path: Path) -> None:
+def test_a_loss_below_the_floor_of_the_task_is_invalid(linbench: Linbench, tmp_path: Path, tiny_run: TinyRun) -> None:
     """A task says which validation loss it no longer believes; the figure is kept as void, and ranks nowhere."""
     folder = tmp_path / "task"
     shutil.copytree(tasks_dir() / "llm-pretrain-linear-attention", folder)
@@ -188,7 +167,7 @@ def test_a_loss_below_the_floor_of_the_task_is_invalid(linbench: Linbench, tmp_p
     text = (folder / "task.yaml").read_text()
     (folder / "task.yaml").write_text(re.sub("smoke: [0-9.]+", "smoke: 100", text))
     linbench("start", folder)
-    tested = linbench("test", *SETTINGS, "--json")
+    tested = linbench("test", *tiny_run(), "--json")
     assert tested.code == 5
     assert "is below 100" in tested.json["error"]["message"]
     (test,) = linbench("runs", "--json").json["tests"]

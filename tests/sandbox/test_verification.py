@@ -13,10 +13,7 @@ from sandbox.outcome import result_json
 from sandbox.session import Session
 
 Linbench = Callable[..., Any]
-
-TINY = {"n_layer": 1, "n_embd": 16, "block_size": 32, "micro_batch_size": 2, "max_iters": 4, "warmup_iters": 2}
-TINY |= {"eval_interval": 2, "checkpoint_interval": 4, "eval_iters": 1}
-SETTINGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+TinyRun = Callable[..., list[str]]
 
 
 @contextmanager
@@ -49,7 +46,9 @@ def claim(honest: Session, forged: Session, loss: float = 0.0, **facts: Any) -> 
         transaction.append(Commit(1, "done", None, metrics, facts))
 
 
-def test_verify_confirms_an_honest_session_and_finds_each_change(linbench: Linbench, runs: Path, lawless: Path) -> None:
+def test_verify_confirms_an_honest_session_and_finds_each_change(
+    linbench: Linbench, runs: Path, lawless: Path, tiny_run: TinyRun
+) -> None:
     """Untouched every line holds; one bit changed in any file is found, and so is a false loss.
 
     Another harness or environment is said and is no failure; other data cannot be verified with.
@@ -59,7 +58,8 @@ def test_verify_confirms_an_honest_session_and_finds_each_change(linbench: Linbe
     assert (
         linbench("edit", "--old", "x = x + self.mlp(self.ln_2(x))", "--new", "x = self.mlp(self.ln_2(x)) + x").code == 0
     )
-    assert linbench("test", *SETTINGS).code == 0
+    short = tiny_run(max_iters=4, eval_interval=2, checkpoint_interval=4, eval_iters=1)
+    assert linbench("test", *short).code == 0
     assert linbench("submit", "1").code == 0
     folder = session.folder.test(1)
     result = folder.result.read_bytes()

@@ -10,6 +10,7 @@ from sandbox.discovery import find
 from sandbox.paths import templates_dir
 
 Linbench = Callable[..., Any]
+TinyRun = Callable[..., list[str]]
 
 
 def test_a_mechanism_is_printed_with_its_facts_and_its_source(linbench: Linbench) -> None:
@@ -77,12 +78,10 @@ def test_a_mechanism_takes_the_place_of_its_region(linbench: Linbench, runs: Pat
     assert document.contents[0] == (templates_dir() / "attention" / "linear.py").read_text()
 
 
-def test_a_baseline_goes_from_start_to_the_leaderboard(linbench: Linbench, runs: Path) -> None:
+def test_a_baseline_goes_from_start_to_the_leaderboard(linbench: Linbench, runs: Path, tiny_run: TinyRun) -> None:
     """One command leaves a closed session of kind baseline with one test of that mechanism, ranked under its name."""
-    sizes = ("n_layer=1", "n_embd=16", "n_head=1", "block_size=32", "micro_batch_size=2", "warmup_iters=2")
-    steps = ("max_iters=4", "eval_interval=2", "checkpoint_interval=4", "eval_iters=2", "log_interval=1")
-    small = [word for setting in (*sizes, *steps) for word in ("--set", setting)]
-    reply = linbench("baseline", "untied", "--profile", "smoke", "--seed", "7", *small, "--json")
+    short = tiny_run(n_head=1, max_iters=4, eval_interval=2, checkpoint_interval=4)
+    reply = linbench("baseline", "untied", "--profile", "smoke", "--seed", "7", *short, "--json")
     assert reply.code == 0, reply.out
     row = reply.json["submitted"]["row"]
     assert (row["name"], row["kind"], row["task"], row["profile"]) == (
