@@ -48,7 +48,7 @@ def check_fit(subject: Subject, room: Room) -> Found:
     torch.set_float32_matmul_precision("high")
     model = subject.build(settings).train()
     if subject.on_gpu:
-        subject.script.Fused.use_kernels()  # as a training does before its first step
+        use_kernels(subject.script)
     optimizer = _optimizer(model, settings)
     measured = _measure(subject, model, optimizer, room)
     hours = predicted_hours(measured, settings, room.workers)
@@ -132,6 +132,13 @@ def _steps(
     optimizer.zero_grad(set_to_none=True)
     peak = torch.cuda.max_memory_allocated() if subject.on_gpu else _peak_of_process()
     return Measured(size, min(seconds[1:]), optimizer_seconds, peak)
+
+
+def use_kernels(script: Any) -> None:
+    """Do what a training does before its first step, if it is that of the shipped script: a task may have its own."""
+    fused = getattr(script, "Fused", None)
+    if hasattr(fused, "use_kernels"):
+        fused.use_kernels()
 
 
 def _optimizer(model: Any, settings: Any) -> torch.optim.Optimizer:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.preflight.fits import Measured, check_fit, predicted_hours, predicted_memory
+from harness.preflight.fits import Measured, check_fit, predicted_hours, predicted_memory, use_kernels
 from harness.preflight.found import CheckFailed
 from harness.preflight.report import Room
 from harness.preflight.subject import Subject
@@ -31,6 +31,15 @@ def test_memory_of_windows_that_were_not_measured_is_added() -> None:
     assert predicted_memory(Measured(8, 1, 1, 1000), settings, on_gpu=False) == 1000
     one_window = 4 * 16 * (2 * 10 + 34 * 4)
     assert predicted_memory(Measured(1, 1, 1, 1000), settings, on_gpu=False) == 1000 + 7 * one_window
+
+
+def test_a_script_of_a_task_of_its_own_needs_no_kernels() -> None:
+    """Only the shipped script takes over linbench's kernels; one without them, or with others, runs as it is."""
+    taken: list[bool] = []
+    use_kernels(SimpleNamespace())
+    use_kernels(SimpleNamespace(Fused=SimpleNamespace()))
+    use_kernels(SimpleNamespace(Fused=SimpleNamespace(use_kernels=lambda: taken.append(True))))
+    assert taken == [True]
 
 
 def test_a_small_run_fits_and_says_how_long_it_takes(subject: Callable[..., Subject]) -> None:
