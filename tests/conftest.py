@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,32 @@ class Reply:
         found: dict[str, Any] = json.loads(line)
         assert found["ok"] is (self.code == 0)
         return found
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Waits for a condition that another process brings about; fails after 30 seconds."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "it never came about"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def wait_for_end(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., None]:
+    """Waits until processes are gone, or zombies that nobody has buried yet."""
+
+    def has_ended(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    return lambda *pids: wait_until(lambda: all(map(has_ended, pids)))
 
 
 @pytest.fixture(scope="session")

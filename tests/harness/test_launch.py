@@ -53,14 +53,6 @@ def start_family(tmp_path: Path, wait_until: Wait) -> Callable[[], tuple[subproc
     return start
 
 
-def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or a zombie that nobody has buried yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def test_lines_arrive_one_by_one_in_order(run: Run, tmp_path: Path) -> None:
     """The listener gets each line that the child prints on either stream, and the log holds their bytes."""
     lines: list[str] = []
@@ -109,34 +101,36 @@ def test_a_silent_child_without_output_still_has_a_time_limit(run: Run) -> None:
 
 
 @pytest.mark.parametrize("ending", ["time.sleep(600)", "\nwhile True: print('still here')"])
-def test_a_timeout_ends_the_whole_group(run: Run, wait_until: Wait, ending: str) -> None:
+def test_a_timeout_ends_the_whole_group(run: Run, wait_for_end: Callable[..., None], ending: str) -> None:
     """At its limit a child, silent or not, is killed together with the process that it started."""
     code = f"import os, time\npid = os.fork()\nif pid == 0: time.sleep(600)\nprint('pid', pid, flush=True); {ending}"
     lines: list[str] = []
     ended = run(code, timeout_seconds=1.0, on_line=lines.append)
     assert (ended.timed_out, ended.returncode) == (True, -signal.SIGKILL)
     assert ended.seconds < 10
-    wait_until(lambda: has_ended(int(lines[0].split()[1])))
+    wait_for_end(int(lines[0].split()[1]))
 
 
 def test_a_background_process_that_holds_the_output_ends_with_the_child(
-    run: Run, tmp_path: Path, wait_until: Wait
+    run: Run, tmp_path: Path, wait_for_end: Callable[..., None]
 ) -> None:
     """A child is over when it ends, though a process that it left behind prints into its output for ever."""
     code = "import os\npid = os.fork()\nwhile pid == 0: print('still here')\nopen('pid', 'w').write(str(pid))"
     assert run(code, timeout_seconds=20).returncode == 0
-    wait_until(lambda: has_ended(int((tmp_path / "pid").read_text())))
+    wait_for_end(int((tmp_path / "pid").read_text()))
 
 
-def test_a_process_that_left_the_group_keeps_nobody_waiting(run: Run, tmp_path: Path, wait_until: Wait) -> None:
+def test_a_process_that_left_the_group_keeps_nobody_waiting(
+    run: Run, tmp_path: Path, wait_for_end: Callable[..., None]
+) -> None:
     """Output that never ends, from a process out of reach, is left unread once the child is over."""
     code = "import os, time\nif os.fork() == 0:\n    os.setsid(); open('pid', 'w').write(str(os.getpid()))\n"
     code += "    while True: print('still here')\nwhile not (os.path.exists('pid') and open('pid').read()): pass"
     assert run(code, timeout_seconds=20).returncode == 0
-    wait_until(lambda: has_ended(int((tmp_path / "pid").read_text())))  # it finds its output closed
+    wait_for_end(int((tmp_path / "pid").read_text()))  # it finds its output closed
 
 
-def test_a_listener_that_fails_ends_the_child(run: Run, wait_until: Wait) -> None:
+def test_a_listener_that_fails_ends_the_child(run: Run, wait_for_end: Callable[..., None]) -> None:
     """An error in the parent passes through, and the child does not go on without anybody listening."""
     pids: list[int] = []
 
@@ -146,7 +140,7 @@ def test_a_listener_that_fails_ends_the_child(run: Run, wait_until: Wait) -> Non
 
     with pytest.raises(OSError, match="the terminal is gone"):
         run("import os, time; print(os.getpid(), flush=True); time.sleep(600)", on_line=fail)
-    wait_until(lambda: has_ended(pids[0]))
+    wait_for_end(pids[0])
 
 
 def test_a_log_that_cannot_be_opened_starts_nothing(run: Run, tmp_path: Path) -> None:
@@ -158,7 +152,7 @@ def test_a_log_that_cannot_be_opened_starts_nothing(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_ends_the_whole_group(
-    start_family: Any, tmp_path: Path, wait_until: Wait, number: signal.Signals
+    start_family: Any, tmp_path: Path, wait_for_end: Callable[..., None], number: signal.Signals
 ) -> None:
     """Ctrl-C, also in a background job, and SIGTERM let the child save, then end it and the process that it started."""
     parent, child, grandchild = start_family()
@@ -166,7 +160,7 @@ def test_an_interrupt_saves_and_ends_the_whole_group(
     said, _ = parent.communicate(timeout=20)
     assert (parent.returncode, said) == (0, "interrupted\n")
     assert (tmp_path / "saved").exists()
-    wait_until(lambda: has_ended(child) and has_ended(grandchild))
+    wait_for_end(child, grandchild)
 
 
 def test_a_second_interrupt_does_not_wait_for_the_child(run: Run, tmp_path: Path) -> None:
@@ -193,17 +187,19 @@ def test_the_handlers_of_the_caller_come_back(run: Run) -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_kill_9_of_the_parent_ends_the_child(start_family: Any, tmp_path: Path, wait_until: Wait) -> None:
+def test_kill_9_of_the_parent_ends_the_child(
+    start_family: Any, tmp_path: Path, wait_for_end: Callable[..., None]
+) -> None:
     """The child dies with its parent; while a process that it forked lives on, the folder stays busy."""
     parent, child, grandchild = start_family()
     parent.kill()
     parent.communicate()
-    wait_until(lambda: has_ended(child))
+    wait_for_end(child)
     assert not (tmp_path / "saved").exists()
     with pytest.raises(Busy, match=tmp_path.name), exclusive(tmp_path / ".lock"):
         pass
     os.kill(grandchild, signal.SIGKILL)
-    wait_until(lambda: has_ended(grandchild))
+    wait_for_end(grandchild)
     with exclusive(tmp_path / ".lock"):
         pass
 

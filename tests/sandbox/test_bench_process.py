@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,27 +23,15 @@ def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def until(condition: object, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-def test_a_benchmark_that_is_killed_leaves_nothing_on_the_machine() -> None:
+def test_a_benchmark_that_is_killed_leaves_nothing_on_the_machine(
+    wait_until: Callable[[Callable[[], bool]], None], wait_for_end: Callable[..., None]
+) -> None:
     """Its child, which would go on using the GPU, dies with it, however it dies."""
     with subprocess.Popen([sys.executable, "-c", ASK], stderr=subprocess.DEVNULL) as asking:
-        until(lambda: children(asking.pid))
+        wait_until(lambda: bool(children(asking.pid)))
         (child,) = children(asking.pid)
-        until(lambda: b"harness.bench.throughput" in Path(f"/proc/{child}/cmdline").read_bytes())
-        until(lambda: "torch" in Path(f"/proc/{child}/maps").read_text())  # it has begun
+        wait_until(lambda: b"harness.bench.throughput" in Path(f"/proc/{child}/cmdline").read_bytes())
+        wait_until(lambda: "torch" in Path(f"/proc/{child}/maps").read_text())  # it has begun
         os.kill(asking.pid, signal.SIGKILL)
-        until(lambda: not is_alive(child), 20.0)
+        wait_for_end(child)
