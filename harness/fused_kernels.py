@@ -184,12 +184,10 @@ def norm(
     x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None, epsilon: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """x + branch (x itself without one), and that normalized over its last axis, in `dtype`."""
-    width = x.shape[-1]
-    rows, tile = x.numel() // width, triton.next_power_of_2(width)
+    rows, width, together, tile = _tiles(x)
     total = x if branch is None else torch.empty_like(x, dtype=torch.promote_types(x.dtype, branch.dtype))
     branch = None if branch is None else branch.contiguous()
     y = torch.empty_like(x, dtype=dtype)
-    together = max(1, NORM_ELEMENTS // tile)
     _norm[(triton.cdiv(rows, together),)](
         x,
         x if branch is None else branch,
@@ -213,9 +211,7 @@ def norm_gradient(
     x: Tensor, weight: Tensor, bias: Tensor | None, dsum: Tensor | None, dy: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The gradients of x (that of the sum added), weight and bias, from those of the sum and of the normalized."""
-    width = x.shape[-1]
-    rows, tile = x.numel() // width, triton.next_power_of_2(width)
-    together = max(1, NORM_ELEMENTS // tile)
+    rows, width, together, tile = _tiles(x)
     programs = min(triton.cdiv(rows, together), NORM_PROGRAMS * _multiprocessors(x.device))
     dy, dsum = dy.contiguous(), None if dsum is None else dsum.contiguous()
     dx = torch.empty_like(x)
@@ -240,6 +236,13 @@ def norm_gradient(
         num_warps=NORM_WARPS,
     )
     return dx, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype) if bias is not None else None
+
+
+def _tiles(x: Tensor) -> tuple[int, int, int, int]:
+    """Rows and width of x, and of the tile that a program holds at a time."""
+    width = x.shape[-1]
+    tile = triton.next_power_of_2(width)
+    return x.numel() // width, width, max(1, NORM_ELEMENTS // tile), tile
 
 
 def _multiprocessors(device: torch.device) -> int:

@@ -63,7 +63,7 @@ def warm_report(keys: Sequence[str], config: RunConfig, say: Callable[[str], Non
 
 def warm(keys: Sequence[str], config: RunConfig, cache: Path, say: Callable[[str], None]) -> list[Warmed]:
     """Both passes, into `cache`; a second process that warms it waits."""
-    environment = child_environment(config.device) | variables(cache)
+    environment = child_environment(config.device) | variables(cache) | {PARENT: str(os.getpid())}
     crowded = msgspec.structs.replace(config, micro_batch_size=max(1, config.micro_batch_size // CROWDED))
     with exclusive(cache.with_name(f"{cache.name}.lock")), tempfile.TemporaryDirectory() as folder:
         known = set(cache.rglob(CHOICES))
@@ -103,7 +103,6 @@ def warm_child(request: Path, stage: str, environment: dict[str, str]) -> tuple[
     """Wall time of one warming process, and its last words if it failed."""
     began = time.monotonic()
     command = python_module("harness.warm", str(request), stage)
-    environment = {**environment, PARENT: str(os.getpid())}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
     return time.monotonic() - began, last if ended.returncode else None
