@@ -11,6 +11,8 @@ from harness.scoring.audited_loss import Windows, first_pass, second_pass
 from harness.script import define_script
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+ROOM = {"float32": 10, "bfloat16": 9}
+"""How far below: a residual stream in bf16 rounds between the layers too."""
 MECHANISMS = sorted(path.stem for path in (TEMPLATES / "attention").glob("*.py"))
 
 
@@ -24,7 +26,7 @@ def _fla_on_a_cpu() -> None:
 
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_a_mechanism_passes_the_audit(name: str) -> None:
-    """Weights that make every path matter, in both precisions: changes stay nine times below what is rounding."""
+    """Weights that make every path matter, in both precisions: changes stay far below what is rounding."""
     lines = (TEMPLATES / "custom_pretrain.py").read_text().split("\n")
     region = (TEMPLATES / "attention" / f"{name}.py").read_text().rstrip("\n").split("\n")
     script = define_script("\n".join([*lines[:32], *region, *lines[70:]]), name)
@@ -39,4 +41,4 @@ def test_a_mechanism_passes_the_audit(name: str) -> None:
         _, first = first_pass(model, windows)
         found = second_pass(model, windows, first).judge()
         assert (found.repeated, found.probed) == (12, 12 + 2 * 6)
-        assert max(found.change_repeated, found.change_probed) < ROUNDING[dtype] / 9 < MOST[dtype]
+        assert max(found.change_repeated, found.change_probed) < ROUNDING[dtype] / ROOM[dtype] < MOST[dtype]
