@@ -264,10 +264,10 @@ class Fused:
         logits = F.linear(x, weight)
         return logits, None if targets is None else F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
-    def use_kernels():
+    def use_kernels(model):
         with contextlib.suppress(ImportError):  # without linbench, or Triton, the plain functions serve
             from harness import fused
-            fused.install(Fused, Block, LayerNorm)
+            fused.install(Fused, model, Block, LayerNorm)
 
 class Workers:
     """The processes that share a run: this one alone, or under torchrun one a GPU (gloo carries CPU runs)."""
@@ -312,7 +312,7 @@ class Training:
         self.dev_windows = TokenWindows(settings.dev_files, settings.block_size, 0)
         self.model = build_model(settings).to(self.device)
         if self.device.type == "cuda":
-            Fused.use_kernels()
+            Fused.use_kernels(self.model)
         self.network = self.workers.share(self.model, lambda model: self.loss(model, self.windows, 0))
         decay, betas = settings.weight_decay, (settings.beta1, settings.beta2)
         self.optimizer = self.model.configure_optimizers(decay, settings.learning_rate, betas, self.device.type)

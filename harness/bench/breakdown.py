@@ -21,9 +21,9 @@ KINDS = {
     "loss": r"softmax|nll_loss|^_loss$",
     "norms": r"vectorized_layer_norm|layer_norm_grad|GammaBeta|triton_.*native_layer_norm|^_norm(_gradient)?$",
     "GELU": r"gelu",
-    "short convolutions": r"conv1d",
+    "short convolutions": r"conv1d|^_convolution(_gradient)?$",
     "copies and casts": r"copy|memcpy|memset|CatArray|cat_",
-    "other element-wise": r"at::native|elementwise|reduce_kernel|triton_(poi|red|per)_",
+    "other element-wise": r"at::native|elementwise|reduce_kernel|triton_(poi|red|per)_|^_add_up$",
 }
 """Kinds of kernels by what their names contain, the first that fits; the others are the mechanism's own."""
 MECHANISM = "mechanism"

@@ -48,7 +48,7 @@ def check_fit(subject: Subject, room: Room) -> Found:
     torch.set_float32_matmul_precision("high")
     model = subject.build(settings).train()
     if subject.on_gpu:
-        use_kernels(subject.script)
+        use_kernels(subject.script, model)
     optimizer = _optimizer(model, settings)
     measured = _measure(subject, model, optimizer, room)
     hours = predicted_hours(measured, settings, room.workers)
@@ -134,11 +134,11 @@ def _steps(
     return Measured(size, min(seconds[1:]), optimizer_seconds, peak)
 
 
-def use_kernels(script: Any) -> None:
+def use_kernels(script: Any, model: Any) -> None:
     """Do what a training does before its first step, if it is that of the shipped script: a task may have its own."""
     fused = getattr(script, "Fused", None)
     if hasattr(fused, "use_kernels"):
-        fused.use_kernels()
+        fused.use_kernels(model)
 
 
 def _optimizer(model: Any, settings: Any) -> torch.optim.Optimizer:

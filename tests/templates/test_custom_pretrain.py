@@ -290,8 +290,8 @@ def test_the_functions_that_kernels_stand_behind_change_nothing_on_a_cpu(new_run
     """Where there is no GPU they compute what the script's own do, digit for digit."""
     script, folder = load_script(TEMPLATE), new_run()
     training = script.Training(script.load_settings(str(folder / "run.json")))
-    script.Fused.use_kernels()
-    assert script.Fused.head.__module__ == "harness.fused"
+    script.Fused.use_kernels(training.model)
+    assert script.Fused.head.__module__ == "harness.fused.functions"
     training.run()
     assert metrics(folder) == metrics(reference)
 
@@ -300,5 +300,5 @@ def test_without_linbench_the_script_is_itself(script: ModuleType, monkeypatch: 
     """It needs torch and numpy alone: where harness cannot be imported its own functions stay."""
     before = vars(script.Fused).copy()
     monkeypatch.setitem(sys.modules, "harness", None)
-    script.Fused.use_kernels()
+    script.Fused.use_kernels(None)
     assert vars(script.Fused) == before

@@ -35,11 +35,11 @@ def test_memory_of_windows_that_were_not_measured_is_added() -> None:
 
 def test_a_script_of_a_task_of_its_own_needs_no_kernels() -> None:
     """Only the shipped script takes over linbench's kernels; one without them, or with others, runs as it is."""
-    taken: list[bool] = []
-    use_kernels(SimpleNamespace())
-    use_kernels(SimpleNamespace(Fused=SimpleNamespace()))
-    use_kernels(SimpleNamespace(Fused=SimpleNamespace(use_kernels=lambda: taken.append(True))))
-    assert taken == [True]
+    taken: list[str] = []
+    use_kernels(SimpleNamespace(), "model")
+    use_kernels(SimpleNamespace(Fused=SimpleNamespace()), "model")
+    use_kernels(SimpleNamespace(Fused=SimpleNamespace(use_kernels=taken.append)), "model")
+    assert taken == ["model"]
 
 
 def test_a_small_run_fits_and_says_how_long_it_takes(subject: Callable[..., Subject]) -> None:

@@ -1,7 +1,9 @@
-"""The Triton kernels behind harness/fused.py: element-wise work that reads and writes every number as seldom as it can.
+"""The Triton kernels of the script's frozen parts: element-wise work that touches every number as seldom as it can.
 
 All compute in fp32, whatever they read. A row is one position's channels (norm) or one position's logits (loss).
 """
+
+from collections.abc import Sequence
 
 import torch
 import triton
@@ -14,6 +16,9 @@ NORM_ELEMENTS, NORM_WARPS = 4096, 4
 NORM_PROGRAMS = 8
 """On each multiprocessor in a backward pass; each adds up its own share of the weights' gradients."""
 LOSS_BLOCK, LOSS_WARPS = 8192, 16
+ADDENDS = 8
+"""Tensors that are added up in one pass, at most."""
+ADD_BLOCK, ADD_WARPS = 2048, 4
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 
@@ -258,3 +263,20 @@ def losses(logits: Tensor, targets: Tensor, gradient: bool) -> Tensor:
     found = torch.empty(rows, dtype=torch.float32, device=logits.device)
     _loss[(rows,)](logits, targets, found, width, 1.0 / rows, BLOCK=LOSS_BLOCK, GRADIENT=gradient, num_warps=LOSS_WARPS)
     return found
+
+
+@triton.jit
+def _add_up(addends, y_ptr, count, BLOCK: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    y = tl.zeros((BLOCK,), tl.float32)
+    for i in tl.static_range(len(addends)):
+        y += tl.load(addends[i] + at, mask=at < count).to(tl.float32)
+    tl.store(y_ptr + at, y, mask=at < count)
+
+
+def add_up(addends: Sequence[Tensor]) -> Tensor:
+    """The sum of two to ADDENDS contiguous tensors of one shape and precision."""
+    y = torch.empty_like(addends[0])
+    grid = (triton.cdiv(y.numel(), ADD_BLOCK),)
+    _add_up[grid](tuple(addends), y, y.numel(), BLOCK=ADD_BLOCK, num_warps=ADD_WARPS)
+    return y

@@ -4,15 +4,15 @@ Whatever the kernels cannot do (on a CPU, under torch.func or torch.compile, for
 functions do in their place.
 """
 
-from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from harness import fused_kernels
+from harness.fused import kernels
 
 EPSILON = 1e-5
 """Added to the variance by a layer norm: torch's default."""
@@ -20,7 +20,7 @@ EPSILON = 1e-5
 
 def gelu(x: Tensor) -> Tensor:
     """Gaussian error linear unit, x times the share of a standard normal below x: (...) -> (...)."""
-    if not _on_kernels(x) or x.dtype != torch.bfloat16:
+    if not on_kernels(x) or x.dtype != torch.bfloat16:
         return functional.gelu(x)
     y: Tensor = GELU.apply(x)
     return y
@@ -37,9 +37,8 @@ def add_layer_norm(x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tenso
     It computes in fp32 and gives what it normalized in the precision of autocast. Whoever goes on with both results
     saves a pass over their gradients, which are added where they are made.
     """
-    device = x.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-    if not _on_kernels(x) or (branch is not None and branch.shape != x.shape):
+    dtype = _autocast_dtype(x)
+    if not on_kernels(x) or (branch is not None and branch.shape != x.shape):
         return _add_layer_norm(x, branch, weight, bias, dtype)
     total, y = AddLayerNorm.apply(x, branch, weight, bias, dtype)
     return total, y
@@ -50,55 +49,28 @@ def head(x: Tensor, weight: Tensor, targets: Tensor | None) -> tuple[Tensor | No
 
     In a training the gradient of the logits takes their place as soon as they are read: None is all that is left.
     """
-    if targets is not None and torch.is_grad_enabled() and _on_kernels(x) and x.dtype == torch.bfloat16:
+    if targets is not None and torch.is_grad_enabled() and on_kernels(x) and x.dtype == torch.bfloat16:
         return None, LinearCrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten())
     logits = functional.linear(x, weight)
     return logits, None if targets is None else functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def install(functions: type, block: Any, norm: type) -> None:
-    """Let the script's class Fused have the functions of this module, and its Block, if it is as it was, those here."""
-    functions.gelu, functions.layer_norm, functions.head = gelu, layer_norm, head  # type: ignore[attr-defined]
-    fuse_block(block, norm)
+def in_autocast(x: Tensor) -> Tensor:
+    """x in the precision of autocast."""
+    return x.to(_autocast_dtype(x))
 
 
-def fuse_block(block: Any, norm: type) -> None:
-    """Let a Block do the same in fewer passes, if its forward says what `pre_norm` says; otherwise leave it alone.
-
-    `norm` is the class of the norms that it may be fused with: an edited Block may have others.
-    """
-    forward = getattr(block, "forward", None)
-    if not isinstance(block, type) or _instructions(forward) != _instructions(pre_norm):
-        return
-
-    @wraps(pre_norm)
-    def fused(self: Any, x: Tensor) -> Tensor:
-        first, second = self.ln_1, self.ln_2
-        if type(first) is not norm or type(second) is not norm:
-            return pre_norm(self, x)
-        x, y = add_layer_norm(x, None, first.weight, first.bias)
-        x, y = add_layer_norm(x, self.attn(y), second.weight, second.bias)
-        return x + self.mlp(y)
-
-    block.forward = fused  # type: ignore[attr-defined]
+def _autocast_dtype(x: Tensor) -> torch.dtype:
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def pre_norm(self: Any, x: Tensor) -> Tensor:
-    """The forward of the script's Block before anybody edits it."""
-    x = x + self.attn(self.ln_1(x))
-    x = x + self.mlp(self.ln_2(x))
-    return x  # noqa: RET504 - word for word, for instructions are compared
-
-
-def _instructions(function: Any) -> tuple[bytes, tuple[str, ...], tuple[str, ...]] | None:
-    code = getattr(function, "__code__", None)  # which other callables have not
-    return None if code is None else (code.co_code, code.co_names, code.co_varnames)
-
-
-def _on_kernels(x: Tensor) -> bool:
+def on_kernels(x: Tensor) -> bool:
+    """Whether a kernel can take this tensor, and nothing transforms the code around it."""
     if torch.compiler.is_compiling():  # which fuses torch's functions itself
         return False
-    return x.is_cuda and x.numel() > 0 and not torch._C._are_functorch_transforms_active()
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return x.is_cuda and x.numel() > 0 and not transformed
 
 
 def _add_layer_norm(
@@ -116,14 +88,14 @@ class GELU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.contiguous()
         ctx.save_for_backward(x)
-        return fused_kernels.gelu(x)
+        return kernels.gelu(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # this gradient will be differentiated
             return torch.ops.aten.gelu_backward(dy, x)
-        return fused_kernels.gelu_gradient(x, dy.contiguous())
+        return kernels.gelu_gradient(x, dy.contiguous())
 
 
 class AddLayerNorm(torch.autograd.Function):
@@ -135,7 +107,7 @@ class AddLayerNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.dtypes = dtype, x.dtype, None if branch is None else branch.dtype
-        total, y = fused_kernels.norm(x.contiguous(), branch, weight, bias, EPSILON, dtype)
+        total, y = kernels.norm(x.contiguous(), branch, weight, bias, EPSILON, dtype)
         ctx.save_for_backward(total, weight, bias)
         return (x.view_as(x) if branch is None else total), y
 
@@ -147,7 +119,7 @@ class AddLayerNorm(torch.autograd.Function):
         elif torch.is_grad_enabled():  # these gradients will be differentiated
             dx, dweight, dbias = _differentiable_gradients(*ctx.saved_tensors, dtotal, dy, dtype)
         else:
-            dx, dweight, dbias = fused_kernels.norm_gradient(*ctx.saved_tensors, dtotal, dy, EPSILON)
+            dx, dweight, dbias = kernels.norm_gradient(*ctx.saved_tensors, dtotal, dy, EPSILON)
         if dx is None:
             return None, None, dweight, dbias, None
         return dx.to(x_dtype), None if branch_dtype is None else dx.to(branch_dtype), dweight, dbias, None
@@ -174,7 +146,7 @@ class LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x_NC: Tensor, weight_VC: Tensor, targets_N: Tensor) -> Tensor:
         narrow_VC = weight_VC.to(x_NC.dtype)
         logits_NV = x_NC @ narrow_VC.T
-        losses_N = fused_kernels.losses(logits_NV, targets_N.contiguous(), any(ctx.needs_input_grad))
+        losses_N = kernels.losses(logits_NV, targets_N.contiguous(), any(ctx.needs_input_grad))
         ctx.save_for_backward(x_NC, narrow_VC, logits_NV)  # which now are their gradient
         ctx.dtype = weight_VC.dtype
         return losses_N.mean()

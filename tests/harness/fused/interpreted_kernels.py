@@ -1,0 +1,197 @@
+"""Compares each kernel with torch in fp64, by Triton's interpreter: test_functions.py runs it in its own process."""
+
+import copy
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
+
+from collections.abc import Callable
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from harness.fused import convolution_kernels, functions, kernels, shared_input
+
+SHAPES = [(3, 5, 24), (2, 7, 32), (1, 1, 1000)]
+
+
+def distance(actual: Tensor, expected: Tensor) -> float:
+    return ((actual.double() - expected).norm() / expected.norm()).item()
+
+
+def compare_gelu() -> None:
+    for shape in SHAPES:
+        x, dy = torch.randn(shape) * 3, torch.randn(shape)
+        exact = x.double().requires_grad_()
+        functional.gelu(exact).backward(dy.double())
+        assert distance(kernels.gelu(x), functional.gelu(x.double())) < 1e-6
+        assert distance(kernels.gelu_gradient(x, dy), exact.grad) < 1e-6
+
+
+def compare_norm() -> None:
+    for shape, has_branch, has_bias, has_sum in product(SHAPES, *[(False, True)] * 3):
+        x, dy, weight = torch.randn(shape) + 3, torch.randn(shape), torch.rand(shape[-1])
+        branch = torch.randn(shape) if has_branch else None
+        bias = torch.randn(shape[-1]) if has_bias else None
+        dsum = torch.randn(shape) if has_sum else None
+        total, y = kernels.norm(x, branch, weight, bias, 1e-5, torch.float32)
+        leaves = [each if each is None else each.double().requires_grad_() for each in (total, weight, bias)]
+        expected = functional.layer_norm(leaves[0], weight.shape, *leaves[1:])
+        expected.backward(dy.double())
+        assert torch.equal(total, x if branch is None else x + branch)
+        assert distance(y, expected) < 1e-6
+        dx, dweight, dbias = kernels.norm_gradient(total, weight, bias, dsum, dy, 1e-5)
+        assert distance(dx, leaves[0].grad + (0 if dsum is None else dsum)) < 1e-5
+        assert distance(dweight, leaves[1].grad) < 1e-5
+        assert bias is None or distance(dbias, leaves[2].grad) < 1e-5
+
+
+def compare_losses() -> None:
+    for width in (61, 20_000):
+        logits, targets = torch.randn(6, width) * 5, torch.randint(width, (6,))
+        exact = logits.double().requires_grad_()
+        expected = functional.cross_entropy(exact, targets, reduction="none")
+        expected.mean().backward()
+        left, changed = logits.clone(), logits.clone()
+        assert distance(kernels.losses(left, targets, gradient=False), expected) < 1e-6
+        assert torch.equal(left, logits)
+        assert distance(kernels.losses(changed, targets, gradient=True), expected) < 1e-6
+        assert distance(changed, exact.grad) < 1e-5
+        targets[2], targets[4] = -100, width
+        found = kernels.losses(logits, targets, gradient=False)
+        assert found.isnan().tolist() == [False, False, True, False, True, False]
+
+
+def compare_sums() -> None:
+    for count in range(2, kernels.ADDENDS + 1):
+        addends = [torch.randn(3, 1000) for _ in range(count)]
+        assert distance(kernels.add_up(addends), torch.stack(addends).double().sum(0)) < 1e-6
+
+
+class Mechanism(nn.Module):
+    """Three maps and more than there are aliases; each test says what it does with them."""
+
+    def __init__(self, act: Callable[[nn.ModuleList, Tensor], Tensor], dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.maps = nn.ModuleList(nn.Linear(8, 8, dtype=dtype) for _ in range(kernels.ADDENDS + 2))
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.maps, x)
+
+
+def by_all(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    return sum((each(x) for each in maps), x * x)
+
+
+def with_others_between(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    return maps[0](x) + maps[1](maps[2](x)) + maps[3](x)
+
+
+def changed_in_place(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    z = x * 3
+    before = maps[0](z) + maps[1](z) + maps[2](z)
+    z.mul_(2)
+    return before + maps[0](z) + maps[1](z) + maps[3](z)
+
+
+def differentiated_inside(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    y = maps[0](x) + maps[1](x) + maps[2](x)
+    (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    return y + slope
+
+
+def many_gradients_at_once(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    y = (maps[0](x) + maps[1](x) + maps[2](x)).sum(0)
+    many = torch.eye(8)
+    (slopes,) = torch.autograd.grad(y, x, many, is_grads_batched=True, retain_graph=True)
+    return y + slopes.sum(0)
+
+
+def forward_differentiated(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        tangent = forward_ad.unpack_dual(maps[0](dual) + maps[1](dual) + maps[2](dual)).tangent
+    return tangent + maps[0](x) + maps[1](x) + maps[2](x)
+
+
+def copied_inside(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    y = maps[0](x) + maps[1](x) + maps[2](x)
+    return y + copy.deepcopy(maps[0])(x)
+
+
+def computed_twice(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    return checkpoint(lambda x: by_all(maps, x), x, use_reentrant=False)
+
+
+def first_fails(maps: nn.ModuleList, x: Tensor) -> Tensor:
+    try:
+        maps[0](x[:, :3])
+    except RuntimeError:
+        return maps[0](x) + maps[1](x) + maps[2](x)
+    raise AssertionError
+
+
+ACTS = (
+    by_all, with_others_between, changed_in_place, differentiated_inside, many_gradients_at_once,
+    forward_differentiated, copied_inside, computed_twice, first_fails,
+)  # fmt: skip
+
+
+def compare_shared_input() -> None:
+    added: list[int] = []
+    add_up = kernels.add_up
+    kernels.add_up = lambda addends: added.append(len(addends)) or add_up(addends)
+    functions.torch.Tensor.is_cuda = True  # for which this process is made
+    for act, dtype in [*((act, torch.float32) for act in ACTS), (by_all, torch.complex64), (by_all, torch.float64)]:
+        plain = Mechanism(act, dtype)
+        shared = copy.deepcopy(plain)
+        shared_input.share([shared])
+        added.clear()
+        before = passes(plain, dtype)
+        assert not added
+        for _ in range(3):
+            for one, other in zip(passes(shared, dtype), before, strict=True):
+                assert (one - other).norm() <= 1e-5 * other.norm(), act
+        assert bool(added) == (dtype == torch.float32), act
+        if act is with_others_between:
+            assert added == [3, 3]  # not in the first pass, which counts
+    assert max(added, default=0) <= kernels.ADDENDS
+
+
+def passes(mechanism: nn.Module, dtype: torch.dtype) -> list[Tensor]:
+    mechanism.zero_grad()
+    x = torch.linspace(-1, 1, 40).to(dtype).view(5, 8).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
+        y = mechanism(x * 1).to(dtype)
+    y.abs().square().sum().backward()
+    return [y.detach(), *(each.grad for each in (x, *mechanism.parameters()) if each.grad is not None)]
+
+
+def compare_convolution() -> None:
+    convolution_kernels.POSITIONS, convolution_kernels.CHANNELS = 16, 32
+    for (batch, length, width), silu, has_bias in product([(2, 21, 24), (1, 3, 40), (1, 32, 32)], *[(False, True)] * 2):
+        x, dy = torch.randn(batch, length, 2 * width)[..., :width], torch.randn(batch, length, width)
+        weight, bias = torch.randn(width, 4), torch.randn(width) if has_bias else None
+        leaves = [each if each is None else each.double().requires_grad_() for each in (x, weight, bias)]
+        padded = functional.pad(leaves[0].transpose(1, 2), (3, 0))
+        expected = functional.conv1d(padded, leaves[1][:, None], leaves[2], groups=width).transpose(1, 2)
+        expected = functional.silu(expected) if silu else expected
+        expected.backward(dy.double())
+        assert distance(convolution_kernels.convolution(x, weight, bias, silu), expected) < 1e-6
+        found = convolution_kernels.convolution_gradient(x, dy, weight, bias, silu)
+        for gradient, leaf in zip(found, leaves, strict=True):
+            assert (gradient is None) == (leaf is None)
+            assert leaf is None or distance(gradient, leaf.grad) < 1e-6
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    comparisons = (compare_gelu, compare_norm, compare_losses, compare_sums, compare_shared_input)
+    for compare in (*comparisons, compare_convolution):
+        compare()
+        print(compare.__name__.removeprefix("compare_"))

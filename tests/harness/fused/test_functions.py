@@ -1,0 +1,104 @@
+"""Norm, GELU and loss, here and on a GPU; and every kernel by itself, in Triton's interpreter."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from harness.fused import functions
+
+INTERPRETED = Path(__file__).parent / "interpreted_kernels.py"
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
+DEVICES = ["cpu", pytest.param("cuda", marks=gpu)]
+
+
+def distance(actual: Tensor, expected: Tensor) -> float:
+    return ((actual.double() - expected.double()).norm() / expected.double().norm().clamp(min=1e-30)).item()
+
+
+def test_kernels_compute_the_formulas() -> None:
+    """On sizes that fill no tile, each kernel gives value and gradients of torch's function in fp64, by Triton's
+    interpreter, which runs in a process of its own: it decides what a kernel is when that is defined."""
+    pytest.importorskip("triton")
+    ended = subprocess.run([sys.executable, str(INTERPRETED)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["gelu", "norm", "losses", "sums", "shared_input", "convolution"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_functions_agree_with_torch_in_fp64(device: str, dtype: torch.dtype) -> None:
+    """GELU, norm with and without a branch, and loss are torch's, in value and gradients, within their precision."""
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.manual_seed(0)
+    start = [torch.randn(2, 9, 48), torch.randn(2, 9, 48), torch.rand(48) + 0.5, torch.randn(48), torch.randn(99, 48)]
+    targets = torch.randint(99, (2, 9), device=device)
+
+    def run(library: Any, leaves: list[Tensor]) -> list[Tensor]:
+        x, branch, weight, bias, matrix = leaves
+        total, y = library.add_layer_norm(x, branch, weight, bias)
+        loss = library.head(library.layer_norm(total, weight, None), matrix, targets)[1]
+        (loss + library.gelu(y).square().mean() + total.mean()).backward()
+        return [loss.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+    plain = SimpleNamespace(
+        gelu=functional.gelu,
+        layer_norm=lambda x, w, b: functional.layer_norm(x, w.shape, w, b),
+        add_layer_norm=lambda x, y, w, b: (x + y, functional.layer_norm(x + y, w.shape, w, b)),
+        head=lambda x, w, t: (None, functional.cross_entropy((x @ w.T).flatten(0, 1), t.flatten())),
+    )
+    leaves = [each.to(device, dtype if at < 2 else torch.float32).requires_grad_() for at, each in enumerate(start)]
+    exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
+    with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        ours = run(functions, leaves)
+    for actual, expected in zip(ours, run(plain, exact), strict=True):
+        assert distance(actual, expected) < tolerance
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradients_of_gradients(device: str) -> None:
+    """What cannot be fused is computed by torch: a second derivative through norm and GELU is right."""
+    x = torch.randn(3, 16, device=device, dtype=torch.bfloat16).requires_grad_()
+    weight, bias = torch.rand(16, device=device, requires_grad=True), torch.rand(16, device=device, requires_grad=True)
+    results = []
+    for library in (functions, SimpleNamespace(add_layer_norm=functions._add_layer_norm, gelu=functional.gelu)):
+        options = () if library is functions else (torch.bfloat16,)
+        total, y = library.add_layer_norm(x, x * 2, weight, bias, *options)
+        (slope,) = torch.autograd.grad(library.gelu(y).float().sum() + total.float().sum(), x, create_graph=True)
+        results.append([slope, *torch.autograd.grad(slope.float().square().sum(), (x, weight))])
+    for actual, expected in zip(*results, strict=True):
+        assert distance(actual, expected) < 0.03
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_functions_can_be_transformed(device: str) -> None:
+    """torch.func goes through norm and GELU as it does through torch's own."""
+    x, weight = torch.randn(5, 16, device=device), torch.rand(16, device=device)
+
+    def energy(row: Tensor) -> Tensor:
+        return functions.gelu(functions.layer_norm(row, weight, None)).sum()
+
+    slopes = torch.func.vmap(torch.func.grad(energy))(x)
+    leaf = x.clone().requires_grad_()
+    functional.gelu(functional.layer_norm(leaf, weight.shape, weight, None)).sum().backward()
+    assert distance(slopes, leaf.grad) < 1e-4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_loss_of_an_evaluation_leaves_the_logits(device: str) -> None:
+    """Without gradients both come back, whole."""
+    x, weight = torch.randn(2, 3, 16, device=device).bfloat16(), torch.randn(99, 16, device=device).bfloat16()
+    targets = torch.randint(99, (2, 3), device=device)
+    with torch.no_grad():
+        logits, loss = functions.head(x, weight, targets)
+    assert logits is not None
+    assert loss is not None
+    assert distance(logits, x @ weight.T) < 1e-2
+    assert loss.item() == pytest.approx(functional.cross_entropy(logits.flatten(0, 1), targets.flatten()).item())
+    assert functions.head(x, weight, None)[1] is None
