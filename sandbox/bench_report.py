@@ -56,12 +56,13 @@ def loss_report(keys: Sequence[str], asked: Conditions, dataset: str, steps: int
     for seed in seeds:
         config = msgspec.structs.replace(asked.config, **files, seed=seed)
         rows += [(seed, row) for row in _answer(request_for(keys, config, "loss", steps)).loss]
-    columns = ("mechanism", "seed", "step", "reference loss", "template loss", "difference")
+    columns = ("mechanism", "seed", "step", "reference loss", "template loss", "difference", "noise")
     shown = tuple(cells for seed, row in rows for cells in _loss_rows(seed, row))
     heading = Heading(f"Loss on held-out text of {data.name} after the same steps at {asked.profile.name}")
     found = [{"seed": seed, **msgspec.to_builtins(row)} for seed, row in rows]
     facts = {"profile": asked.profile.name, "data": data.name, "rows": found}
-    return Report(facts, (heading, Table(columns, shown, frozenset(columns[1:]))))
+    note = "noise: the reference minus itself, trained on the same batches in twice as many micro-batches."
+    return Report(facts, (heading, Table(columns, shown, frozenset(columns[1:])), Paragraph(note)))
 
 
 def breakdown_report(keys: Sequence[str], asked: Conditions) -> Report:
@@ -109,7 +110,16 @@ def _facts(row: SpeedRow, config: RunConfig, gpus: list[str]) -> dict[str, Any]:
 
 
 def _loss_rows(seed: int, row: LossRow) -> list[tuple[str, ...]]:
+    losses = zip(row.steps, row.reference, row.template, row.halves or [None] * len(row.steps), strict=True)
     return [
-        (row.mechanism, str(seed), str(step), f"{reference:.5f}", f"{template:.5f}", f"{template - reference:+.5f}")
-        for step, reference, template in zip(row.steps, row.reference, row.template, strict=True)
+        (
+            row.mechanism,
+            str(seed),
+            str(step),
+            f"{reference:.5f}",
+            f"{template:.5f}",
+            f"{template - reference:+.5f}",
+            ABSENT if halves is None else f"{halves - reference:+.5f}",
+        )
+        for step, reference, template, halves in losses
     ]

@@ -38,11 +38,24 @@ class TemplateLoop:
 
 def plain_loop(script: ModuleType, settings: Any) -> ReferenceLoop:
     """The reference, at the same batch in micro-batches of its own size."""
-    size, steps = settings.micro_batch_size, settings.gradient_accumulation_steps
-    while size > PLAIN_MICRO_BATCH and size % 2 == 0:
-        size, steps = size // 2, steps * 2
-    changes = {"micro_batch_size": size, "gradient_accumulation_steps": steps}
-    return ReferenceLoop(script, SimpleNamespace(**{**vars(settings), **changes}))
+    return ReferenceLoop(script, plain_settings(settings))
+
+
+def plain_loop_in_halves(script: ModuleType, settings: Any) -> ReferenceLoop:
+    """The reference in micro-batches of half that size."""
+    return ReferenceLoop(script, _halved(plain_settings(settings)))
+
+
+def plain_settings(settings: Any) -> Any:
+    """The same batch in micro-batches that a plain loop takes."""
+    while settings.micro_batch_size > PLAIN_MICRO_BATCH and settings.micro_batch_size % 2 == 0:
+        settings = _halved(settings)
+    return settings
+
+
+def _halved(settings: Any) -> SimpleNamespace:
+    size, steps = settings.micro_batch_size // 2, settings.gradient_accumulation_steps * 2
+    return SimpleNamespace(**{**vars(settings), "micro_batch_size": size, "gradient_accumulation_steps": steps})
 
 
 LOOPS: dict[str, Callable[[ModuleType, Any], Any]] = {"reference": plain_loop, "template": TemplateLoop}

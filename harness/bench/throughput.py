@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from harness.bench.breakdown import break_down
 from harness.bench.comparison import Answer, LossRow, Request, Speed, SpeedRow
-from harness.bench.loops import LOOPS, script_of, settings_of, warmed_up
+from harness.bench.loops import LOOPS, plain_loop_in_halves, plain_settings, script_of, settings_of, warmed_up
 from harness.child import prepare_child
 from harness.estimates import tokens_per_step
 from harness.precision import autocast
@@ -63,18 +63,21 @@ def compare_speed(mechanism: str, script: ModuleType, settings: Any, steps: int 
 
 
 def compare_losses(mechanism: str, script: ModuleType, settings: Any, steps: int | None) -> LossRow:
-    """Train both loops from the same weights over the same batches, one after the other."""
+    """Train both loops, and the reference in halves, from the same weights over the same batches."""
     total = steps or settings.max_iters
     at = tuple(round(total * number / EVALUATIONS) for number in range(1, EVALUATIONS + 1))
-    curves: dict[str, list[float]] = {name: [] for name in LOOPS}
-    for name, build in LOOPS.items():
+    has_halves = plain_settings(settings).micro_batch_size % 2 == 0
+    loops = {**LOOPS, "halves": plain_loop_in_halves} if has_halves else LOOPS
+    curves: dict[str, list[float]] = {name: [] for name in loops}
+    for name, build in loops.items():
         loop = build(script, settings)
         for step in range(1, total + 1):
             loop.update()
             if step in at:
                 curves[name].append(held_out_loss(loop, script, settings))
         del loop
-    return LossRow(mechanism, at, tuple(curves["reference"]), tuple(curves["template"]))
+    halves = tuple(curves["halves"]) if has_halves else None
+    return LossRow(mechanism, at, tuple(curves["reference"]), tuple(curves["template"]), halves)
 
 
 @torch.no_grad()

@@ -60,6 +60,14 @@ def test_both_loops_learn_the_same(config: RunConfig, tmp_path: Path, mechanism:
     assert row.steps == (4, 8, 12)
     assert row.reference[2] < row.reference[0] - 0.1
     assert row.template == pytest.approx(row.reference, abs=1e-5)
+    assert row.halves == pytest.approx(row.reference, abs=1e-5)
+
+
+def test_a_batch_of_one_window_has_no_halves(config: RunConfig, tmp_path: Path) -> None:
+    """How far two plain trainings part is left open where a micro-batch cannot be halved."""
+    settings = settings_of(config, tmp_path)
+    settings.micro_batch_size = 1
+    assert compare_losses("mha", script_of("mha", config), settings, 3).halves is None
 
 
 def test_both_loops_are_timed_in_turn(config: RunConfig, tmp_path: Path) -> None:
