@@ -21,14 +21,17 @@ class Spread(NamedTuple):
     largest: float
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """The seeds of `42,43`. Raises UsageError for anything else, and for a seed given twice."""
+def parse_seeds(text: str, command: str = "start") -> tuple[int, ...]:
+    """The seeds of `42,43`. Raises UsageError for anything else, and for a seed given twice.
+
+    `command` is what was typed after `linbench`, for the hint.
+    """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdecimal() for word in words):
         raise UsageError(
-            f"--seeds {text!r} are no numbers with commas between them.", run="linbench start --seeds 42,43"
+            f"--seeds {text!r} are no numbers with commas between them.", run=f"linbench {command} --seeds 42,43"
         )
-    return require_seeds(tuple(map(int, words)))
+    return require_seeds(tuple(map(int, words)), command)
 
 
 def chosen_seeds(task: Task, mode: str, seed: int | None, listed: str | None) -> tuple[int, ...]:
@@ -48,15 +51,17 @@ def chosen_seeds(task: Task, mode: str, seed: int | None, listed: str | None) ->
     return seeds
 
 
-def require_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """The seeds. Raises UsageError for one out of range or given twice."""
+def require_seeds(seeds: tuple[int, ...], command: str = "start") -> tuple[int, ...]:
+    """The seeds. Raises UsageError for one out of range or given twice; `command` as for `parse_seeds`."""
     wrong = [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]
     if wrong:
         raise UsageError(
-            f"The seed is {wrong[0]}, but must be from 0 to {LARGEST_SEED}.", run="linbench start --seed 42"
+            f"The seed is {wrong[0]}, but must be from 0 to {LARGEST_SEED}.", run=f"linbench {command} --seeds 42"
         )
     if len(set(seeds)) < len(seeds):
-        raise UsageError(f"A seed is given twice: {', '.join(map(str, seeds))}.", run="linbench start --seeds 42,43")
+        raise UsageError(
+            f"A seed is given twice: {', '.join(map(str, seeds))}.", run=f"linbench {command} --seeds 42,43"
+        )
     return seeds
 
 

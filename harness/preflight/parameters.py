@@ -5,6 +5,7 @@ GPT-2's is; what the task limits is everything, for a script could call anything
 (harness.capacity).
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -50,14 +51,14 @@ def looked_at(script: ModuleType, settings: Any) -> Size:
 def largest(baselines: Mapping[str, str], settings: Any) -> Baseline | None:
     """The baseline with the most parameters at the profile's size.
 
-    One that does not build at these sizes is left out; None where none does.
+    One that does not build at these sizes is left out, which stderr says; None where none does.
     """
     sizes = {}
     for name, source in baselines.items():
         try:
             sizes[name] = size_of(define_script(source, name), settings).all
-        except Exception:  # sizes that an operator set may not divide, which each refuses in its way
-            continue
+        except Exception as error:  # sizes that an operator set may not divide, which each refuses in its way
+            print(f"linbench: {name} does not limit parameters, for it does not build: {error}", file=sys.stderr)
     return max((Baseline(*row) for row in sizes.items()), key=lambda found: found.parameters, default=None)
 
 

@@ -33,7 +33,7 @@ def throughput(
     if loss is None:
         reply(throughput_report(keys, asked, steps), as_json)
     else:
-        reply(loss_report(keys, asked, loss, steps or 300, parse_seeds(seeds)), as_json)
+        reply(loss_report(keys, asked, loss, steps or 300, parse_seeds(seeds, "bench throughput")), as_json)
 
 
 @app.command()
@@ -48,7 +48,10 @@ def ranking(
     from sandbox.agreement_report import ranking_report
     from sandbox.seeds import parse_seeds
 
-    reply(ranking_report(mechanisms.split(","), parse_seeds(seeds), _asked(profile, settings), _say), as_json)
+    reply(
+        ranking_report(mechanisms.split(","), parse_seeds(seeds, "bench ranking"), _asked(profile, settings), _say),
+        as_json,
+    )
 
 
 @app.command()

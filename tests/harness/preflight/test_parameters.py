@@ -75,13 +75,16 @@ def test_extra_state_is_refused(subject: Callable[..., Subject]) -> None:
         size_of(script, SimpleNamespace(**_settings()))
 
 
-def test_the_largest_baseline_that_builds_counts(script_text: Callable[..., str]) -> None:
-    """Sizes that do not suit one baseline leave the others; where none builds, there is none."""
+def test_the_largest_baseline_that_builds_counts(
+    script_text: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sizes that do not suit one baseline leave the others, and it is said; where none builds, there is none."""
     broken = script_text(None, (PROJECTION, "raise ValueError('odd')"))
     narrow = script_text(None, ("4 * config.n_embd, bias", "config.n_embd, bias"), ("nn.Linear(4 * ", "nn.Linear("))
     settings = SimpleNamespace(**_settings())
     sources = {"narrow": narrow, "softmax": script_text(None), "broken": broken}
     assert largest(sources, settings) == Baseline("softmax", SMOKE + 128 * 128)
+    assert capsys.readouterr().err == "linbench: broken does not limit parameters, for it does not build: odd\n"
     assert largest({"broken": broken}, settings) is None
 
 
