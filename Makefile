@@ -21,7 +21,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy sandbox $(TORCH_FREE)
 
 # the part of harness that the CLI may load
-TORCH_FREE := harness/isolation harness/run_sandbox.py harness/launch.py harness/stages.py harness/faults.py harness/metrics.py harness/machine.py \
+TORCH_FREE := harness/isolation harness/run_sandbox.py harness/launch.py harness/stages harness/faults.py harness/metrics.py harness/machine.py \
 	harness/profiles harness/estimates.py harness/watch.py harness/worker_output.py harness/run_config.py harness/run_folder.py harness/files.py harness/agent_traceback.py \
 	harness/kernel_cache.py harness/bytecode.py harness/lazy_fla.py harness/bench/comparison.py harness/preflight/report.py harness/scoring/report.py harness/data
 

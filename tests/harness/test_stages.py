@@ -22,7 +22,7 @@ from harness.profiles import Profile, load_profile, resolve
 from harness.run_config import PATHS, RunConfig, config_sha256
 from harness.run_folder import RunFolder
 from harness.scoring.checkpoint import load_checkpoint
-from harness.stages import MissingReport
+from harness.stages import MissingReport, checking
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "custom_pretrain.py"
 RETURN = "return self.resid_dropout(self.c_proj(y))"
@@ -126,7 +126,7 @@ def test_a_preflight_that_gives_no_answer(folder: Make, lock: int, monkeypatch: 
     with pytest.raises(MissingReport) as missing:
         stages.run_preflight(folder("os._exit(0)"), CONFIG, lock)
     assert (missing.value.fault.reason, missing.value.ended.returncode) == ("error", 0)
-    monkeypatch.setattr(stages, "PREFLIGHT_SECONDS", 3.0)
+    monkeypatch.setattr(checking, "PREFLIGHT_SECONDS", 3.0)
     with pytest.raises(MissingReport) as missing:
         stages.run_preflight(folder("time.sleep(600)"), CONFIG, lock)
     assert missing.value.fault.reason == "timeout"
