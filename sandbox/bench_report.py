@@ -61,7 +61,7 @@ def loss_report(keys: Sequence[str], asked: Conditions, dataset: str, steps: int
     heading = Heading(f"Loss on held-out text of {data.name} after the same steps at {asked.profile.name}")
     found = [{"seed": seed, **msgspec.to_builtins(row)} for seed, row in rows]
     facts = {"profile": asked.profile.name, "data": data.name, "rows": found}
-    note = "noise: the reference minus itself, trained on the same batches in twice as many micro-batches."
+    note = "noise: the reference trained on the same batches in twice as many micro-batches, minus the reference."
     return Report(facts, (heading, Table(columns, shown, frozenset(columns[1:])), Paragraph(note)))
 
 

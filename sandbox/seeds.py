@@ -21,17 +21,15 @@ class Spread(NamedTuple):
     largest: float
 
 
-def parse_seeds(text: str, command: str = "start") -> tuple[int, ...]:
+def parse_seeds(text: str, typed: str = "start --seeds") -> tuple[int, ...]:
     """The seeds of `42,43`. Raises UsageError for anything else, and for a seed given twice.
 
-    `command` is what was typed after `linbench`, for the hint.
+    `typed` is what stood between `linbench` and the seeds, for the hint.
     """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdecimal() for word in words):
-        raise UsageError(
-            f"--seeds {text!r} are no numbers with commas between them.", run=f"linbench {command} --seeds 42,43"
-        )
-    return require_seeds(tuple(map(int, words)), command)
+        raise UsageError(f"--seeds {text!r} are no numbers with commas between them.", run=f"linbench {typed} 42,43")
+    return require_seeds(tuple(map(int, words)), typed)
 
 
 def chosen_seeds(task: Task, mode: str, seed: int | None, listed: str | None) -> tuple[int, ...]:
@@ -42,7 +40,7 @@ def chosen_seeds(task: Task, mode: str, seed: int | None, listed: str | None) ->
     if seed is not None and listed is not None:
         raise UsageError("Give --seed or --seeds, not both.", run="linbench start --seeds 42,43")
     if seed is not None:
-        return require_seeds((seed,))
+        return require_seeds((seed,), "start --seed")
     if listed is None:
         return task.seeds[:1] if mode == "vanilla" else task.seeds
     seeds = parse_seeds(listed)
@@ -51,17 +49,13 @@ def chosen_seeds(task: Task, mode: str, seed: int | None, listed: str | None) ->
     return seeds
 
 
-def require_seeds(seeds: tuple[int, ...], command: str = "start") -> tuple[int, ...]:
-    """The seeds. Raises UsageError for one out of range or given twice; `command` as for `parse_seeds`."""
+def require_seeds(seeds: tuple[int, ...], typed: str = "start --seeds") -> tuple[int, ...]:
+    """The seeds. Raises UsageError for one out of range or given twice; `typed` as for `parse_seeds`."""
     wrong = [seed for seed in seeds if not 0 <= seed <= LARGEST_SEED]
     if wrong:
-        raise UsageError(
-            f"The seed is {wrong[0]}, but must be from 0 to {LARGEST_SEED}.", run=f"linbench {command} --seeds 42"
-        )
+        raise UsageError(f"The seed is {wrong[0]}, but must be from 0 to {LARGEST_SEED}.", run=f"linbench {typed} 42")
     if len(set(seeds)) < len(seeds):
-        raise UsageError(
-            f"A seed is given twice: {', '.join(map(str, seeds))}.", run=f"linbench {command} --seeds 42,43"
-        )
+        raise UsageError(f"A seed is given twice: {', '.join(map(str, seeds))}.", run=f"linbench {typed} 42,43")
     return seeds
 
 

@@ -67,7 +67,7 @@ def compare_losses(mechanism: str, script: ModuleType, settings: Any, steps: int
     total = steps or settings.max_iters
     at = tuple(round(total * number / EVALUATIONS) for number in range(1, EVALUATIONS + 1))
     has_halves = plain_settings(settings).micro_batch_size % 2 == 0
-    loops = {**LOOPS, "halves": plain_loop_in_halves} if has_halves else LOOPS
+    loops = {**({"halves": plain_loop_in_halves} if has_halves else {}), **LOOPS}
     curves: dict[str, list[float]] = {name: [] for name in loops}
     for name, build in loops.items():
         loop = build(script, settings)

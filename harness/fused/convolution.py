@@ -3,19 +3,15 @@
 FLA asks a backend whether it takes a call, and goes on with its own kernel where none does.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
+from harness.fla_as_shipped import SWITCH
 from harness.fused import convolution_kernels as kernels
 
 FLA = "fla.modules.causal_conv1d"
-SWITCH = "LINBENCH_CONVOLUTION"
-"""The environment variable with which FLA's registry leaves this backend out where it is 0."""
 Answer = tuple[bool, str | None]
 """Whether a call is taken, and why not."""
 
@@ -29,18 +25,6 @@ def install() -> None:
     backend = type("LinbenchBackend", (BaseBackend,), {"backend_type": "linbench"})
     for name, takes, function in OFFERED:
         register(getattr(sys.modules[FLA], name), backend=backend, verifier=takes, env_var=SWITCH)(function)
-
-
-@contextmanager
-def withheld() -> Iterator[None]:
-    """Leave every convolution of this process to FLA meanwhile."""
-    before = {SWITCH: os.environ[SWITCH]} if SWITCH in os.environ else {}
-    os.environ[SWITCH] = "0"
-    try:
-        yield
-    finally:
-        del os.environ[SWITCH]
-        os.environ.update(before)
 
 
 def takes(

@@ -73,6 +73,12 @@ def on_kernels(x: Tensor) -> bool:
     return x.is_cuda and x.numel() > 0 and not transformed
 
 
+def is_plain(gradient: Tensor) -> bool:
+    """Whether a kernel can take a gradient: it will not be differentiated, and is not many at once."""
+    many = torch._C._functorch.is_legacy_batchedtensor(gradient) or torch._C._are_functorch_transforms_active()
+    return not many and not torch.is_grad_enabled()
+
+
 def _add_layer_norm(
     x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
@@ -93,9 +99,9 @@ class GELU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # this gradient will be differentiated
-            return torch.ops.aten.gelu_backward(dy, x)
-        return kernels.gelu_gradient(x, dy.contiguous())
+        if is_plain(dy):
+            return kernels.gelu_gradient(x, dy.contiguous())
+        return torch.ops.aten.gelu_backward(dy, x)
 
 
 class AddLayerNorm(torch.autograd.Function):
@@ -116,25 +122,26 @@ class AddLayerNorm(torch.autograd.Function):
         dtype, x_dtype, branch_dtype = ctx.dtypes
         if dy is None:
             dx, dweight, dbias = dtotal, None, None
-        elif torch.is_grad_enabled():  # these gradients will be differentiated
-            dx, dweight, dbias = _differentiable_gradients(*ctx.saved_tensors, dtotal, dy, dtype)
-        else:
+        elif is_plain(dy):
             dx, dweight, dbias = kernels.norm_gradient(*ctx.saved_tensors, dtotal, dy, EPSILON)
+        else:
+            dx, dweight, dbias = _any_gradients(*ctx.saved_tensors, dtotal, dy, dtype)
         if dx is None:
             return None, None, dweight, dbias, None
         return dx.to(x_dtype), None if branch_dtype is None else dx.to(branch_dtype), dweight, dbias, None
 
 
-def _differentiable_gradients(
+def _any_gradients(
     total: Tensor, weight: Tensor, bias: Tensor | None, dtotal: Tensor | None, dy: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor | None, ...]:
     """What the kernel computes, by functions that can be differentiated again; None for what needs no gradient."""
     inputs = (total, weight, bias)
     wanted = [each is not None and each.requires_grad for each in inputs]
-    y = _add_layer_norm(total, None, weight, bias, dtype)[1]
-    found = iter(
-        torch.autograd.grad(y, [x for x, use in zip(inputs, wanted, strict=True) if use], dy, create_graph=True)
-    )
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        y = _add_layer_norm(total, None, weight, bias, dtype)[1]
+        asked = [x for x, use in zip(inputs, wanted, strict=True) if use]
+        found = iter(torch.autograd.grad(y, asked, dy, retain_graph=True, create_graph=again))
     dx, dweight, dbias = (next(found) if use else None for use in wanted)
     return (dx if dtotal is None else dtotal if dx is None else dx + dtotal), dweight, dbias
 

@@ -1,7 +1,8 @@
 """Adds up the gradients of a tensor that several linear maps of a mechanism read, in one pass over all of them.
 
 Queries, keys, values and gates all read the same norm, and autograd adds two gradients at a time and writes each sum.
-So each reader gets an alias with a gradient of its own; the forward pass before tells how many are needed.
+So each reader gets an alias with a gradient of its own. The forward pass before tells how many are needed; the first
+one makes as many as there can be, so that a resumed training rounds as it would have.
 """
 
 from collections.abc import Iterable
@@ -12,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.fused import kernels
-from harness.fused.functions import on_kernels
+from harness.fused.functions import is_plain, on_kernels
 
-FEWEST = 3
-"""Readers that are worth it: a sum of two is one pass in autograd, too."""
+FEWEST = 2
+"""Readers that get aliases. Two gain nothing, but are added up as they are while nobody knows how many there are."""
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -81,7 +82,7 @@ class Readers:
 
     def _aliases(self, x: Tensor) -> list[Tensor]:
         place = len(self.reads)
-        times = self.times[place] if place < len(self.times) else 0
+        times = self.times[place] if place < len(self.times) else kernels.ADDENDS
         return list(Share.apply(x, min(times, kernels.ADDENDS))) if times >= FEWEST else []
 
 
@@ -104,7 +105,6 @@ class Share(torch.autograd.Function):
         found = [gradient for gradient in gradients if gradient is not None]
         if len(found) < 2:
             return (found[0] if found else None), None
-        batched = any(map(torch._C._functorch.is_legacy_batchedtensor, found))
-        if batched or torch.is_grad_enabled():  # many gradients at once, or one that will be differentiated
-            return sum(found[1:], found[0]), None
-        return kernels.add_up([each.contiguous() for each in found]), None
+        if all(map(is_plain, found)):
+            return kernels.add_up([each.contiguous() for each in found]), None
+        return sum(found[1:], found[0]), None

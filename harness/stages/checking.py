@@ -12,10 +12,12 @@ from harness.preflight.answer import Answer, answer_files
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
 from harness.run_sandbox import kernel_caches, sandbox
-from harness.stages.ending import MOST_SAID, MissingReport, fault_of
+from harness.stages.ending import MissingReport, fault_of
 
 PREFLIGHT_SECONDS = 600.0
 """After which a preflight is taken for hung; a cold cache of Triton kernels takes minutes to fill."""
+MOST_SAID = 500
+"""Characters that are repeated of an error in what a child wrote."""
 
 
 def run_preflight(

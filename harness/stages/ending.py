@@ -6,9 +6,6 @@ from harness.faults import Fault, classify
 from harness.launch import Exit
 from harness.run_folder import RunFolder
 
-MOST_SAID = 500
-"""Characters that are repeated of an error in what a child wrote."""
-
 
 class MissingReport(Exception):
     """A child process ended without its report; `fault` says how."""

@@ -33,7 +33,10 @@ def throughput(
     if loss is None:
         reply(throughput_report(keys, asked, steps), as_json)
     else:
-        reply(loss_report(keys, asked, loss, steps or 300, parse_seeds(seeds, "bench throughput")), as_json)
+        reply(
+            loss_report(keys, asked, loss, steps or 300, parse_seeds(seeds, f"bench throughput --loss {loss} --seeds")),
+            as_json,
+        )
 
 
 @app.command()
@@ -49,7 +52,9 @@ def ranking(
     from sandbox.seeds import parse_seeds
 
     reply(
-        ranking_report(mechanisms.split(","), parse_seeds(seeds, "bench ranking"), _asked(profile, settings), _say),
+        ranking_report(
+            mechanisms.split(","), parse_seeds(seeds, "bench ranking --seeds"), _asked(profile, settings), _say
+        ),
         as_json,
     )
 

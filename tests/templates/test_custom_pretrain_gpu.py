@@ -86,8 +86,26 @@ def test_an_attention_may_return_fp32(script: ModuleType, settings: Settings, mo
     assert losses(run)[-1][1] < losses(run)[0][1]
 
 
-def test_a_resumed_run_repeats_itself(script: ModuleType, settings: Settings) -> None:
-    """Four steps, and four more from their checkpoint, give the losses of eight, digit for digit."""
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_resumed_run_repeats_itself(
+    script: ModuleType, settings: Settings, gated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four steps, and four more from their checkpoint, give the losses of eight, digit for digit; so they do where maps
+    share their input and its gradients are added up together."""
+
+    class Gated(script.CausalSelfAttention):  # type: ignore[misc, name-defined]
+        def __init__(self, config: Any):
+            super().__init__(config)
+            self.gates = torch.nn.ModuleList(torch.nn.Linear(config.n_embd, config.n_embd) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = super().forward(x)
+            for gate in self.gates:
+                y = y * gate(x).sigmoid()
+            return y
+
+    if gated:
+        monkeypatch.setattr(script, "CausalSelfAttention", Gated)
     whole, halves = settings("whole"), settings("halves")
     script.Training(whole).run()
     script.Training(SimpleNamespace(**{**vars(halves), "max_iters": 4})).run()

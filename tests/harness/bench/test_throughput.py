@@ -1,5 +1,6 @@
 """The comparison of the two training loops, at toy sizes on a CPU."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +11,9 @@ import torch
 
 from harness.bench.breakdown import kind_of
 from harness.bench.comparison import Request, Speed, SpeedRow
-from harness.bench.loops import settings_of, spliced
+from harness.bench.loops import plain_loop, plain_loop_in_halves, settings_of, spliced
 from harness.bench.throughput import compare_losses, compare_speed
+from harness.fla_as_shipped import SWITCH
 from harness.profiles import load_profile, resolve
 from harness.run_config import RunConfig
 from harness.script import define_script
@@ -63,6 +65,32 @@ def test_both_loops_learn_the_same(config: RunConfig, tmp_path: Path, mechanism:
     assert row.halves == pytest.approx(row.reference, abs=1e-5)
 
 
+def test_halves_are_the_same_batch(config: RunConfig, tmp_path: Path) -> None:
+    """Half as many windows in twice as many micro-batches of those that a plain loop takes."""
+    script, settings = script_of("mha", config), settings_of(config, tmp_path)
+    settings.micro_batch_size, settings.gradient_accumulation_steps = 64, 3
+    found = [build(script, settings).settings for build in (plain_loop, plain_loop_in_halves)]
+    assert [(each.micro_batch_size, each.gradient_accumulation_steps) for each in found] == [(32, 6), (16, 12)]
+
+
+def test_a_reference_runs_on_fla_as_it_ships(config: RunConfig, tmp_path: Path) -> None:
+    """Whatever another loop has offered to FLA in this process, in a step and in an answer."""
+    script, found = script_of("mha", config), []
+
+    class Attention(script.CausalSelfAttention):  # type: ignore[misc, name-defined]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found.append(os.environ.get(SWITCH))
+            return super().forward(x)  # type: ignore[no-any-return]
+
+    script.CausalSelfAttention = Attention  # type: ignore[attr-defined]
+    loop = plain_loop(script, settings_of(config, tmp_path))
+    loop.update()
+    loop.logits(torch.zeros(1, 16, dtype=torch.long))
+    assert found
+    assert set(found) == {"0"}
+    assert SWITCH not in os.environ
+
+
 def test_a_batch_of_one_window_has_no_halves(config: RunConfig, tmp_path: Path) -> None:
     """How far two plain trainings part is left open where a micro-batch cannot be halved."""
     settings = settings_of(config, tmp_path)
@@ -102,6 +130,9 @@ def test_the_ratio_is_that_of_rounds() -> None:
         ("void at::native::unrolled_elementwise_kernel<direct_copy_kernel_cuda>", "copies and casts"),
         ("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>", "other element-wise"),
         ("causal_conv1d_fwd_kernel", "short convolutions"),
+        ("_convolution", "short convolutions"),
+        ("_convolution_gradient", "short convolutions"),
+        ("_add_up", "other element-wise"),
         ("chunk_delta_rule_fwd_kernel_h_blockdim64", "mechanism"),
         ("layer_norm_gated_fwd_kernel", "mechanism"),
         ("idle", "idle"),

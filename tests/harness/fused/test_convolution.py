@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import fla_cpu
+from harness.fla_as_shipped import SWITCH, fla_as_shipped
 from harness.fused import convolution
 
 
@@ -44,15 +45,15 @@ def test_a_mechanism_without_fla_is_not_made_to_load_it() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("before", [{}, {convolution.SWITCH: "0"}], ids=["unset", "off"])
-def test_a_reference_runs_on_flas_own(before: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the backend is withheld FLA finds it disabled, and afterwards as it was."""
+@pytest.mark.parametrize("before", [{}, {SWITCH: "0"}], ids=["unset", "off"])
+def test_fla_can_run_as_shipped(before: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile FLA finds the backend disabled, and afterwards as it was."""
     backends = import_module("fla.backends")
-    mine = type("Backend", (backends.BaseBackend,), {"backend_type": "test"})(env_var=convolution.SWITCH)
-    monkeypatch.delenv(convolution.SWITCH, raising=False)
+    mine = type("Backend", (backends.BaseBackend,), {"backend_type": "test"})(env_var=SWITCH)
+    monkeypatch.delenv(SWITCH, raising=False)
     for name, value in before.items():
         monkeypatch.setenv(name, value)
-    with convolution.withheld():
+    with fla_as_shipped():
         assert not mine.is_enabled()
     assert mine.is_enabled() == (not before)
 

@@ -129,6 +129,7 @@ def edits(script: ModuleType) -> dict[str, Callable[[Any], Any]]:
         forward = partial(lambda x: x * 2)
 
     made = (Turned, OtherNorm, Parallel, Hooked, HookedNorm, OwnForward, Called, NumberForBranch, NoFunction)
+    assert len(made) == len(EDITS)
     return {each.__name__: each for each in made}
 
 

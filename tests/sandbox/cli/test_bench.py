@@ -72,7 +72,10 @@ def test_one_training_is_shared_by_processes(linbench: Linbench) -> None:
         (("bench", "ranking", "--mechanisms", "mha"), "at least two mechanisms"),
         (("bench", "ranking", "--mechanisms", "mha,gal", *SMALL), "no mechanism 'gal'"),
         (("bench", "ranking", "--seeds", "x", *SMALL), "linbench bench ranking --seeds 42,43"),
-        (("bench", "throughput", "--loss", "pydocs", "--seeds", "1,1"), "linbench bench throughput --seeds 42,43"),
+        (
+            ("bench", "throughput", "--loss", "pydocs", "--seeds", "1,1"),
+            "linbench bench throughput --loss pydocs --seeds 42,43",
+        ),
         (("bench", "throughput", "--mechanisms", "mha,gal"), "no mechanism 'gal'"),
         (("bench", "throughput", "--profile", "smok"), "no profile 'smok'"),
         (("bench", "kernels", "--profile", "smoke", "--set", "device=cpu"), "kernels are those of a GPU"),

@@ -24,7 +24,7 @@ from harness.run_folder import RunFolder
 from harness.scoring.checkpoint import load_checkpoint
 from harness.stages import MissingReport, checking
 
-TEMPLATE = Path(__file__).parents[2] / "templates" / "custom_pretrain.py"
+TEMPLATE = Path(__file__).parents[3] / "templates" / "custom_pretrain.py"
 RETURN = "return self.resid_dropout(self.c_proj(y))"
 
 SIZES = {"block_size": 16, "vocab_size": 256, "n_layer": 1, "n_head": 2, "n_embd": 16}
