@@ -45,6 +45,21 @@ def _taps(weight_ptr, bias_ptr, channel, width, BIAS: tl.constexpr):
 
 
 @triton.jit
+def _three_before(x_ptr, first, stride, length, channel, width):
+    """The channels of the positions one, two and three before the first."""
+    x3 = _load_row(x_ptr, first - 3, stride, length, channel, width).to(tl.float32)
+    x2 = _load_row(x_ptr, first - 2, stride, length, channel, width).to(tl.float32)
+    x1 = _load_row(x_ptr, first - 1, stride, length, channel, width).to(tl.float32)
+    return x1, x2, x3
+
+
+@triton.jit
+def _weighted(x0, x1, x2, x3, w0, w1, w2, w3, bias):
+    """A position before its activation."""
+    return bias + w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3
+
+
+@triton.jit
 def _convolution(
     x_ptr,
     weight_ptr,
@@ -64,16 +79,14 @@ def _convolution(
     y_ptr += tl.program_id(2).to(tl.int64) * length * width
     w0, w1, w2, w3, bias = _taps(weight_ptr, bias_ptr, channel, width, BIAS)
     first = tl.program_id(1) * POSITIONS
-    x3 = _load_row(x_ptr, first - 3, x_stride, length, channel, width).to(tl.float32)
-    x2 = _load_row(x_ptr, first - 2, x_stride, length, channel, width).to(tl.float32)
-    x1 = _load_row(x_ptr, first - 1, x_stride, length, channel, width).to(tl.float32)
+    x1, x2, x3 = _three_before(x_ptr, first, x_stride, length, channel, width)
     for start in range(first, first + POSITIONS, UNROLLED):
         ahead = ()
         for i in tl.static_range(UNROLLED):
             ahead += (_load_row(x_ptr, start + i, x_stride, length, channel, width),)
         for i in tl.static_range(UNROLLED):
             x0 = ahead[i].to(tl.float32)
-            y = bias + w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3
+            y = _weighted(x0, x1, x2, x3, w0, w1, w2, w3, bias)
             if SILU:
                 y *= tl.sigmoid(y)
             _store_row(y_ptr, start + i, length, channel, width, y)
@@ -85,7 +98,7 @@ def _inner_gradient(dy, x0, x1, x2, x3, w0, w1, w2, w3, bias, SILU: tl.constexpr
     """The gradient of a position before its activation."""
     inner = dy.to(tl.float32)
     if SILU:
-        y = bias + w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3
+        y = _weighted(x0, x1, x2, x3, w0, w1, w2, w3, bias)
         share = tl.sigmoid(y)
         inner *= share * (1.0 + y * (1.0 - share))
     return inner
@@ -121,9 +134,7 @@ def _convolution_gradient(
     g1, g2, g3 = tl.zeros_like(w0), tl.zeros_like(w0), tl.zeros_like(w0)
     first = tl.program_id(1) * POSITIONS
     end = first + POSITIONS
-    x3 = _load_row(x_ptr, first - 3, x_stride, length, channel, width).to(tl.float32)
-    x2 = _load_row(x_ptr, first - 2, x_stride, length, channel, width).to(tl.float32)
-    x1 = _load_row(x_ptr, first - 1, x_stride, length, channel, width).to(tl.float32)
+    x1, x2, x3 = _three_before(x_ptr, first, x_stride, length, channel, width)
     for start in range(first, end + 3, UNROLLED):  # a position's gradient is complete three positions later
         xs, dys = (), ()
         for i in tl.static_range(UNROLLED):
