@@ -1,6 +1,8 @@
 """What the evaluator does with a checkpoint: scores it, or draws text from it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -9,7 +11,7 @@ from harness.data.root import data_root
 from harness.faults import Fault
 from harness.files import temporary_folder, write_atomically
 from harness.isolation.confinement import wall_seconds
-from harness.launch import Exit, python_module, run_child
+from harness.launch import python_module, run_child
 from harness.profiles import Profile
 from harness.run_config import RunConfig
 from harness.run_folder import RunFolder
@@ -23,6 +25,8 @@ ANSWER_SECONDS = 600.0
 """After which a model that has not loaded, or not answered one batch, is taken for hung; as for the preflight."""
 EVALUATION_SECONDS = 300.0
 """That the evaluator has beside its model: to read what is scored, and to report."""
+
+Answer = TypeVar("Answer", scoring_report.Report, scoring_report.SampleReport)
 
 
 def run_scoring(
@@ -38,19 +42,18 @@ def run_scoring(
     The answer goes through no file that the agent's code could name. Raises MissingReport when the evaluator died,
     Interrupted on Ctrl-C, NoIsolation.
     """
-    with temporary_folder() as private:
-        report = private / "report.json"
-        request = scoring_report.Request(
-            model=_model(folder, config, isolation, private),
-            report=str(report),
+
+    def ask(model: scoring_report.Model, report: str) -> scoring_report.Request:
+        return scoring_report.Request(
+            model=model,
+            report=report,
             data=profile.data,
             metrics=profile.metrics,
             windows=profile.windows,
             allowed=allowed,
         )
-        ended = _evaluate(scoring.__name__, request, report, folder, config.device, lock)
-        answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.Report)
-    return msgspec.structs.replace(answer, seconds=ended.seconds)
+
+    return _evaluate(scoring.__name__, ask, scoring_report.Report, folder, config, lock, isolation)
 
 
 def run_sampling(
@@ -70,11 +73,11 @@ def run_sampling(
 
     Raises MissingReport when the child died, Interrupted on Ctrl-C.
     """
-    with temporary_folder() as private:
-        report = private / "report.json"
-        request = scoring_report.SampleRequest(
-            model=_model(folder, config, isolation, private),
-            report=str(report),
+
+    def ask(model: scoring_report.Model, report: str) -> scoring_report.SampleRequest:
+        return scoring_report.SampleRequest(
+            model=model,
+            report=report,
             data=profile.data,
             prompt=prompt,
             samples=samples,
@@ -82,9 +85,8 @@ def run_sampling(
             temperature=temperature,
             seed=seed,
         )
-        ended = _evaluate(f"{scoring.__name__}.sampling", request, report, folder, config.device, lock)
-        answer = msgspec.json.decode(report.read_bytes(), type=scoring_report.SampleReport)
-    return msgspec.structs.replace(answer, seconds=ended.seconds)
+
+    return _evaluate(f"{scoring.__name__}.sampling", ask, scoring_report.SampleReport, folder, config, lock, isolation)
 
 
 def _model(folder: RunFolder, config: RunConfig, isolation: str | None, private: Path) -> scoring_report.Model:
@@ -100,22 +102,34 @@ def _model(folder: RunFolder, config: RunConfig, isolation: str | None, private:
     )
 
 
-def _evaluate(module: str, request: msgspec.Struct, report: Path, folder: RunFolder, device: str, lock: int) -> Exit:
-    """Run an evaluator, which alone is told where the prepared data sets lie, until its report is there."""
-    question = report.with_name(f"{report.stem}.request.json")
-    write_atomically(question, scoring_report.encode(request).decode())
-    report.unlink(missing_ok=True)
-    ended = run_child(
-        python_module(module, str(question)),
-        folder=folder.root,
-        log=folder.log,
-        lock=lock,
-        device=device,
-        timeout_seconds=SCORING_SECONDS + EVALUATION_SECONDS,
-        environment={"LINBENCH_DATA": str(data_root().resolve()), "TQDM_DISABLE": "1"},
-    )
-    if ended.timed_out or not report.is_file():
-        fault = fault_of(ended, folder) or Fault("error", f"{module} ended without a report")
-        raise MissingReport(fault, ended)
-    question.unlink()
-    return ended
+def _evaluate(
+    module: str,
+    ask: Callable[[scoring_report.Model, str], msgspec.Struct],
+    kind: type[Answer],
+    folder: RunFolder,
+    config: RunConfig,
+    lock: int,
+    isolation: str | None,
+) -> Answer:
+    """Run an evaluator, which alone is told where the prepared data sets lie, until its report is there.
+
+    `ask` makes its request, of the model and the path of the report.
+    """
+    with temporary_folder() as private:
+        report, question = private / "report.json", private / "report.request.json"
+        request = ask(_model(folder, config, isolation, private), str(report))
+        write_atomically(question, scoring_report.encode(request).decode())
+        ended = run_child(
+            python_module(module, str(question)),
+            folder=folder.root,
+            log=folder.log,
+            lock=lock,
+            device=config.device,
+            timeout_seconds=SCORING_SECONDS + EVALUATION_SECONDS,
+            environment={"LINBENCH_DATA": str(data_root().resolve()), "TQDM_DISABLE": "1"},
+        )
+        if ended.timed_out or not report.is_file():
+            fault = fault_of(ended, folder) or Fault("error", f"{module} ended without a report")
+            raise MissingReport(fault, ended)
+        answer = msgspec.json.decode(report.read_bytes(), type=kind)
+    return msgspec.structs.replace(answer, seconds=ended.seconds)
