@@ -94,8 +94,11 @@ def exclusive(lock: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def child_environment(device: str) -> dict[str, str]:
-    """The allow-listed part of this process's environment, and what the harness itself says."""
+def child_environment(device: str, under_bubblewrap: bool = False) -> dict[str, str]:
+    """The allow-listed part of this process's environment, and what the harness itself says.
+
+    The child dies with this process; bubblewrap sees to that itself, and hides the parent.
+    """
     kept = {
         key: value for key, value in os.environ.items() if key in ENVIRONMENT or key.startswith(ENVIRONMENT_PREFIXES)
     }
@@ -110,6 +113,7 @@ def child_environment(device: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "LINBENCH_DEVICE": device,
+        **({} if under_bubblewrap else {PARENT: str(os.getpid())}),
     }
 
 
@@ -142,13 +146,12 @@ def run_child(
     """
     words, added = (list(command), {}) if confinement is None else confine(command, confinement)
     under_bubblewrap = confinement is not None and confinement.kind == "bubblewrap"
-    own_death = {} if under_bubblewrap else {PARENT: str(os.getpid())}  # bubblewrap sees to it, and hides the parent
     started = time.monotonic()
     with open_regular(log, append=True) as log_file, _interrupts() as interrupts, survivors_come_here() as left_behind:
         process = subprocess.Popen(
             words,
             cwd=folder,
-            env={**child_environment(device), **own_death, **(environment or {}), **added},
+            env={**child_environment(device, under_bubblewrap), **(environment or {}), **added},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

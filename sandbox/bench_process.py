@@ -1,6 +1,5 @@
 """A benchmark's child process: it reads its request from a file and answers in lines of JSON; its logs go to stderr."""
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ import msgspec
 
 from harness.bench.comparison import Request
 from harness.kernel_cache import shared_cache, variables
-from harness.launch import PARENT, child_environment, python_module
+from harness.launch import child_environment, python_module
 from sandbox.errors import MachineFault
 
 
@@ -24,7 +23,6 @@ def answers(
     """
     device = request.config.device
     environment = child_environment(device) | (variables(shared_cache(device)) if device == "cuda" else {})
-    environment[PARENT] = str(os.getpid())
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu
     with tempfile.TemporaryDirectory() as folder:

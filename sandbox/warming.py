@@ -17,7 +17,7 @@ import msgspec
 
 from harness.bytecode import compile_once
 from harness.kernel_cache import exclusive, shared_cache, variables
-from harness.launch import PARENT, child_environment, python_module
+from harness.launch import child_environment, python_module
 from harness.run_config import RunConfig
 from sandbox.bench_report import request_for
 from sandbox.errors import MachineFault, UsageError
@@ -63,7 +63,7 @@ def warm_report(keys: Sequence[str], config: RunConfig, say: Callable[[str], Non
 
 def warm(keys: Sequence[str], config: RunConfig, cache: Path, say: Callable[[str], None]) -> list[Warmed]:
     """Both passes, into `cache`; a second process that warms it waits."""
-    environment = child_environment(config.device) | variables(cache) | {PARENT: str(os.getpid())}
+    environment = child_environment(config.device) | variables(cache)
     crowded = msgspec.structs.replace(config, micro_batch_size=max(1, config.micro_batch_size // CROWDED))
     with exclusive(cache.with_name(f"{cache.name}.lock")), tempfile.TemporaryDirectory() as folder:
         known = set(cache.rglob(CHOICES))

@@ -18,7 +18,7 @@ from torch import nn
 
 from harness.child import prepare_child, withhold_validation_text
 from harness.faults import last_error
-from harness.launch import PARENT, child_environment, python_module
+from harness.launch import child_environment, python_module
 from harness.precision import autocast
 from harness.preflight.causal import BATCH
 from harness.preflight.found import CheckFailed, Found
@@ -41,7 +41,7 @@ class Pair:
         question = folder / "request.json"
         question.write_bytes(msgspec.json.encode(request))
         device = msgspec.json.decode(Path(request.run).read_bytes())["device"]
-        environment = {**os.environ, **child_environment(device), PARENT: str(os.getpid()), "GLOO_SOCKET_IFNAME": "lo"}
+        environment = {**os.environ, **child_environment(device), "GLOO_SOCKET_IFNAME": "lo"}
         self.processes = []
         for rank in range(COUNT):
             command = python_module("harness.preflight.workers", str(question), str(folder), str(rank))

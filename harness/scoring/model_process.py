@@ -17,7 +17,7 @@ from harness.isolation import Confinement, confine
 from harness.isolation.ending import end
 from harness.isolation.usage import UsageWatch, children
 from harness.kernel_cache import OWN, copy_for_one_process, variables
-from harness.launch import PARENT, Exit, child_environment, python_module, returncode
+from harness.launch import Exit, child_environment, python_module, returncode
 from harness.run_config import RunConfig
 from harness.scoring import shared_memory, withheld
 from harness.scoring.logits import NotScorable
@@ -83,11 +83,11 @@ def start_server(
     """Start the model's process in its sandbox. Nobody hears what it prints: it could be what it is asked about."""
     confined = confine(command, confinement)
     caches = variables(Path(confined.environment["TMPDIR"], OWN))
-    own_death = {} if confinement.kind == "bubblewrap" else {PARENT: str(os.getpid())}  # as in harness.launch
+    environment = child_environment(confinement.device, confinement.kind == "bubblewrap")
     return subprocess.Popen(
         confined.command,
         cwd=confinement.folder,
-        env={**child_environment(confinement.device), **own_death, **caches, **confined.environment},
+        env={**environment, **caches, **confined.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
