@@ -19,6 +19,18 @@ from sandbox.cli import main
 from sandbox.paths import tasks_dir
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `gpu` where there is no CUDA GPU."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch  # which takes seconds that most tests of the sandbox can do without
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a command answered."""

@@ -13,7 +13,6 @@ KEYS = sorted(path.stem for path in (Path(__file__).parents[2] / "templates" / "
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.usefixtures("few_kernel_choices"),
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
 ]
 Build = Callable[..., Any]
 

@@ -15,7 +15,7 @@ from harness.run_config import without_paths
 from harness.script import load_script
 
 TEMPLATE = Path(__file__).parents[2] / "templates" / "custom_pretrain.py"
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
+pytestmark = pytest.mark.gpu
 Settings = Callable[..., SimpleNamespace]
 
 

@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.usefixtures("few_kernel_choices"),
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU to run FLA's Triton kernels"),
 ]
 
 BATCH, WIDTH = 2, 128

@@ -96,7 +96,6 @@ def run(layer: nn.Module, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("activation", [None, "silu"])
 @pytest.mark.parametrize("strided", [False, True])
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_layers_compute_what_they_did(
     bias: bool, activation: str | None, strided: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,6 @@ from torch.nn import functional
 from harness.fused import functions
 
 INTERPRETED = Path(__file__).parent / "interpreted_kernels.py"
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
-DEVICES = ["cpu", pytest.param("cuda", marks=gpu)]
 
 
 def distance(actual: Tensor, expected: Tensor) -> float:
@@ -31,7 +29,6 @@ def test_kernels_compute_the_formulas() -> None:
     assert ended.stdout.split() == ["gelu", "norm", "losses", "sums", "shared_input", "convolution"]
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_functions_agree_with_torch_in_fp64(device: str, dtype: torch.dtype) -> None:
     """GELU, norm with and without a branch, and loss are torch's, in value and gradients, within their precision."""
@@ -61,7 +58,6 @@ def test_functions_agree_with_torch_in_fp64(device: str, dtype: torch.dtype) -> 
         assert distance(actual, expected) < tolerance
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_gradients_of_gradients(device: str) -> None:
     """What cannot be fused is computed by torch: a second derivative through norm and GELU is right."""
     x = torch.randn(3, 16, device=device, dtype=torch.bfloat16).requires_grad_()
@@ -76,7 +72,6 @@ def test_gradients_of_gradients(device: str) -> None:
         assert distance(actual, expected) < 0.03
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_functions_can_be_transformed(device: str) -> None:
     """torch.func goes through norm and GELU as it does through torch's own."""
     x, weight = torch.randn(5, 16, device=device), torch.rand(16, device=device)
@@ -90,7 +85,6 @@ def test_functions_can_be_transformed(device: str) -> None:
     assert distance(slopes, leaf.grad) < 1e-4  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_the_loss_of_an_evaluation_leaves_the_logits(device: str) -> None:
     """Without gradients both come back, whole."""
     x, weight = torch.randn(2, 3, 16, device=device).bfloat16(), torch.randn(99, 16, device=device).bfloat16()

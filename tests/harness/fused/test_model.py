@@ -14,8 +14,6 @@ from harness.fused import model
 from harness.script import load_script
 
 TEMPLATE = Path(__file__).parents[3] / "templates" / "custom_pretrain.py"
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
-DEVICES = ["cpu", pytest.param("cuda", marks=gpu)]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,6 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
         assert (one - other).norm() <= 2e-2 * other.norm().clamp(min=1e-2)
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_the_shipped_script_is_fused(script: ModuleType, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its network has the same loss and gradients fused, and calls no block and no norm by itself."""
     network = network_of(script, device)
@@ -65,7 +62,6 @@ def test_the_shipped_script_is_fused(script: ModuleType, device: str, monkeypatc
     assert_same(results(network, device), before)
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_value_embeddings_are_added(script: ModuleType, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a layer gets on top of the stream is added where it was, whatever its precision."""
     value = torch.randn(2, 16, 32, device=device)
@@ -146,7 +142,6 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight:UserWarning")  # of RMSNorm
 def test_an_edited_block_runs_as_it_is_written(script: ModuleType, device: str, edit: str) -> None:

@@ -56,7 +56,6 @@ def gradients(mechanism: nn.Module) -> list[Tensor]:
 
 @pytest.mark.parametrize("made", [Mechanism, Compiled, lambda: Checkpointed(True), lambda: Checkpointed(False)])
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which torch.compile itself calls
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # as is this, and hidden but from pytest
 def test_a_mechanism_has_the_gradients_that_it_had(made: Any) -> None:

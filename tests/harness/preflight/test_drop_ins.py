@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from harness.preflight.found import CheckFailed
 from harness.preflight.preflight import Preflight
@@ -29,7 +28,6 @@ def test_a_drop_in_passes_unless_it_is_softmax(preflight: Callable[..., Prefligh
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("key", KEYS)
 def test_a_drop_in_passes_on_a_gpu_at_full_width(preflight: Callable[..., Preflight], key: str) -> None:
     """In bf16 and at gpt-345m's width, with two workers on one GPU; softmax is refused for its cost."""

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from harness.preflight.fits import Measured, check_fit, predicted_hours, predicted_memory, use_kernels
 from harness.preflight.found import CheckFailed
@@ -61,7 +60,6 @@ def test_a_run_that_outlives_its_profile_is_refused(subject: Callable[..., Subje
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_micro_batch_that_is_too_large_is_halved_on_a_gpu(subject: Callable[..., Subject]) -> None:
     """Out of memory names the halved micro-batch: as a warning where the run halves by itself, else as the way out."""
     sizes = {"device": "cuda", "dtype": "bfloat16", "vocab_size": 50304, "block_size": 1024, "micro_batch_size": 4096}

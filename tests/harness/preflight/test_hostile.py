@@ -148,7 +148,6 @@ def test_a_hostile_script_is_caught_by_the_check_for_it(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize(
     "name", [name for name, (check, _, _) in HOSTILE.items() if check in ("causal", "subquadratic")]
 )
@@ -163,7 +162,6 @@ def test_a_hostile_script_is_caught_in_bf16_on_a_gpu(preflight: Make, name: str)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_softmax_at_the_length_of_the_training_alone_is_caught_on_a_gpu(preflight: Make) -> None:
     """Code that knows the profile's length and is linear at every other one."""
     only_here = (READ, f"y_BHTd = {DENSE} if T <= 1024 else v_BHTd")

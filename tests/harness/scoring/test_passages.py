@@ -96,7 +96,6 @@ def test_broken_logits_are_named() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_gpu_gives_the_same_scores(toy: LanguageModel) -> None:
     """Float32 on CUDA agrees with the CPU to five digits, bfloat16 autocast in the mean to a few hundredths a token."""
     dice = torch.Generator().manual_seed(2)

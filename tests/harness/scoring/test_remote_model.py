@@ -115,7 +115,6 @@ def test_the_shared_memory_cannot_be_cut_short() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_logits_come_over_from_a_gpu(files: Make) -> None:
     """Bfloat16 logits stay on the GPU's side of both processes and are the same to the bit."""
     given = files(device="cuda")
