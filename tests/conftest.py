@@ -49,20 +49,20 @@ class Reply:
 
 
 @pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Waits for a condition that another process brings about; fails after 30 seconds."""
+def wait_until() -> Callable[..., None]:
+    """Waits for a condition that another process brings about; fails after so many seconds, saying what is missing."""
 
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+    def wait(condition: Callable[[], bool], seconds: float = 30, missing: str = "it never came about") -> None:
+        deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "it never came about"
+            assert time.monotonic() < deadline, missing
             time.sleep(0.01)
 
     return wait
 
 
 @pytest.fixture
-def wait_for_end(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., None]:
+def wait_for_end(wait_until: Callable[..., None]) -> Callable[..., None]:
     """Waits until processes are gone, or zombies that nobody has buried yet."""
 
     def has_ended(pid: int) -> bool:

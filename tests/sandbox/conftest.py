@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,34 +206,37 @@ def events_of() -> Callable[[Session], list[str]]:
 
 
 @pytest.fixture
-def wait_for_line() -> Callable[..., None]:
+def wait_for_line(wait_until: Callable[..., None]) -> Callable[..., None]:
     """Waits until the training of a test that `process` runs has printed `text`."""
 
     def wait(
         process: "subprocess.Popen[bytes]", session: Session, text: str, number: int = 1, seconds: float = 60
     ) -> None:
         log = session.folder.test(number).log
-        deadline = time.monotonic() + seconds
-        while not (log.is_file() and text in log.read_text()):
+
+        def is_there() -> bool:
+            if log.is_file() and text in log.read_text():
+                return True
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline, "the training did not come so far"
-            time.sleep(0.02)
+            return False
+
+        wait_until(is_there, seconds, "the training did not come so far")
 
     return wait
 
 
 @pytest.fixture
-def wait_until_idle() -> Callable[..., None]:
+def wait_until_idle(wait_until: Callable[..., None]) -> Callable[..., None]:
     """Waits until no process of a test holds its folder: a killed linbench takes its children with it."""
 
     def wait(session: Session, number: int = 1, seconds: float = 10) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
+        def is_idle() -> bool:
             try:
                 with exclusive(session.folder.test(number).lock):
-                    return
+                    return True
             except Busy:
-                assert time.monotonic() < deadline, "a process of the test lives on"
-                time.sleep(0.05)
+                return False
+
+        wait_until(is_idle, seconds, "a process of the test lives on")
 
     return wait

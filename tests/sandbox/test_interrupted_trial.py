@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,15 +87,13 @@ def test_an_interrupted_test_can_be_resumed(
 
 
 def test_an_interrupted_check_leaves_nothing_behind(
-    linbench: Linbench, spawn: Spawn, runs: Path, tiny_run: TinyRun, events_of: EventsOf
+    linbench: Linbench, spawn: Spawn, runs: Path, tiny_run: TinyRun, events_of: EventsOf, wait_until: Wait
 ) -> None:
     """Ctrl-C during a check exits 130, says that it was interrupted, and removes its folder."""
     linbench("start")
     (session,) = list_sessions(runs)
     process = spawn("test", *tiny_run())
-    deadline = time.monotonic() + 60
-    while not list(session.folder.root.glob("tests/.check-*/preflight.request.json")):
-        assert time.monotonic() < deadline
+    wait_until(lambda: any(session.folder.root.glob("tests/.check-*/preflight.request.json")), 60)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate()
     assert process.returncode == 130
