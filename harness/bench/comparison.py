@@ -58,7 +58,7 @@ class LossRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[int, ...]
     reference: tuple[float, ...]
     template: tuple[float, ...]
-    halves: tuple[float, ...] | None
+    halves: tuple[float, ...] | None = None
     """Of the reference with the same batches in twice as many micro-batches, which only rounds otherwise: how far two
     trainings part by themselves. None where a micro-batch has no half."""
 

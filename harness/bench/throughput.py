@@ -66,8 +66,9 @@ def compare_losses(mechanism: str, script: ModuleType, settings: Any, steps: int
     """Train both loops, and the reference in halves, from the same weights over the same batches."""
     total = steps or settings.max_iters
     at = tuple(round(total * number / EVALUATIONS) for number in range(1, EVALUATIONS + 1))
-    has_halves = plain_settings(settings).micro_batch_size % 2 == 0
-    loops = {**({"halves": plain_loop_in_halves} if has_halves else {}), **LOOPS}
+    loops = LOOPS
+    if plain_settings(settings).micro_batch_size % 2 == 0:
+        loops = {"halves": plain_loop_in_halves, **LOOPS}  # the template last: its SIGTERM handler keeps it in memory
     curves: dict[str, list[float]] = {name: [] for name in loops}
     for name, build in loops.items():
         loop = build(script, settings)
@@ -76,8 +77,7 @@ def compare_losses(mechanism: str, script: ModuleType, settings: Any, steps: int
             if step in at:
                 curves[name].append(held_out_loss(loop, script, settings))
         del loop
-    halves = tuple(curves["halves"]) if has_halves else None
-    return LossRow(mechanism, at, tuple(curves["reference"]), tuple(curves["template"]), halves)
+    return LossRow(mechanism, at, **{name: tuple(curve) for name, curve in curves.items()})
 
 
 @torch.no_grad()

@@ -31,12 +31,11 @@ def throughput(
 
     asked, keys = _asked(profile, settings), mechanisms.split(",")
     if loss is None:
-        reply(throughput_report(keys, asked, steps), as_json)
+        found = throughput_report(keys, asked, steps)
     else:
-        reply(
-            loss_report(keys, asked, loss, steps or 300, parse_seeds(seeds, f"bench throughput --loss {loss} --seeds")),
-            as_json,
-        )
+        chosen = parse_seeds(seeds, f"bench throughput --loss {loss} --seeds")
+        found = loss_report(keys, asked, loss, steps or 300, chosen)
+    reply(found, as_json)
 
 
 @app.command()
@@ -51,12 +50,8 @@ def ranking(
     from sandbox.agreement_report import ranking_report
     from sandbox.seeds import parse_seeds
 
-    reply(
-        ranking_report(
-            mechanisms.split(","), parse_seeds(seeds, "bench ranking --seeds"), _asked(profile, settings), _say
-        ),
-        as_json,
-    )
+    chosen = parse_seeds(seeds, "bench ranking --seeds")
+    reply(ranking_report(mechanisms.split(","), chosen, _asked(profile, settings), _say), as_json)
 
 
 @app.command()
