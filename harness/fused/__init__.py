@@ -1,8 +1,7 @@
 """A training on a GPU with fewer bytes moved: the script's frozen parts, and library functions that a mechanism calls.
 
-functions, kernels: what the script's class Fused computes. model: the whole forward pass, where nobody edited it.
-shared_input: the gradient of what several linear maps read. convolution, convolution_kernels: those of
-flash-linear-attention.
+functions: what the script's class Fused computes. model: the whole forward pass, where nobody edited it. shared_input:
+the gradient of what several linear maps read. convolution: those of flash-linear-attention. kernels: what they run on.
 The agent's own code runs as it is written.
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from harness.fla_as_shipped import SWITCH
-from harness.fused import convolution_kernels as kernels
+from harness.fused.kernels import convolution as kernels
 
 FLA = "fla.modules.causal_conv1d"
 Answer = tuple[bool, str | None]
@@ -54,7 +54,7 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None, **_: Any
 ) -> tuple[Tensor, None]:
     """y, and no final state."""
-    return kernels.convolution(x, weight, bias, activation is not None), None
+    return kernels.forward(x, weight, bias, activation is not None), None
 
 
 def takes_gradient(x: Tensor, dy: Tensor, dht: Tensor | None, **others: Any) -> Answer:
@@ -69,7 +69,7 @@ def gradient(
 ) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
     """The gradients of x, weight and bias, and of the residual and the first state that there are not."""
     dy = dy if dy.stride(-1) == 1 else dy.contiguous()
-    return *kernels.convolution_gradient(x, dy, weight, bias, activation is not None), None, None
+    return *kernels.gradient(x, dy, weight, bias, activation is not None), None, None
 
 
 OFFERED = (("causal_conv1d_fwd", takes, convolution), ("causal_conv1d_bwd", takes_gradient, gradient))

@@ -94,13 +94,13 @@ class GELU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.contiguous()
         ctx.save_for_backward(x)
-        return kernels.gelu(x)
+        return kernels.gelu.forward(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         if is_plain(dy):
-            return kernels.gelu_gradient(x, dy.contiguous())
+            return kernels.gelu.gradient(x, dy.contiguous())
         return torch.ops.aten.gelu_backward(dy, x)
 
 
@@ -113,19 +113,20 @@ class AddLayerNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.dtypes = dtype, x.dtype, None if branch is None else branch.dtype
-        total, y = kernels.norm(x.contiguous(), branch, weight, bias, EPSILON, dtype)
-        ctx.save_for_backward(total, weight, bias)
+        total, y, scales = kernels.norm.forward(x.contiguous(), branch, weight, bias, EPSILON, dtype)
+        ctx.save_for_backward(total, weight, bias, scales)
         return (x.view_as(x) if branch is None else total), y
 
     @staticmethod
     def backward(ctx: Any, dtotal: Tensor | None, dy: Tensor | None) -> tuple[Tensor | None, ...]:
         dtype, x_dtype, branch_dtype = ctx.dtypes
+        *inputs, scales = ctx.saved_tensors
         if dy is None:
             dx, dweight, dbias = dtotal, None, None
         elif is_plain(dy):
-            dx, dweight, dbias = kernels.norm_gradient(*ctx.saved_tensors, dtotal, dy, EPSILON)
+            dx, dweight, dbias = kernels.norm.gradient(*inputs, scales, dtotal, dy)
         else:
-            dx, dweight, dbias = _any_gradients(*ctx.saved_tensors, dtotal, dy, dtype)
+            dx, dweight, dbias = _any_gradients(*inputs, dtotal, dy, dtype)
         if dx is None:
             return None, None, dweight, dbias, None
         return dx.to(x_dtype), None if branch_dtype is None else dx.to(branch_dtype), dweight, dbias, None
@@ -153,7 +154,7 @@ class LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x_NC: Tensor, weight_VC: Tensor, targets_N: Tensor) -> Tensor:
         narrow_VC = weight_VC.to(x_NC.dtype)
         logits_NV = x_NC @ narrow_VC.T
-        losses_N = kernels.losses(logits_NV, targets_N.contiguous(), any(ctx.needs_input_grad))
+        losses_N = kernels.loss.losses(logits_NV, targets_N.contiguous(), any(ctx.needs_input_grad))
         ctx.save_for_backward(x_NC, narrow_VC, logits_NV)  # which now are their gradient
         ctx.dtype = weight_VC.dtype
         return losses_N.mean()

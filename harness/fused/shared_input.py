@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.fused import kernels
 from harness.fused.functions import is_plain, on_kernels
+from harness.fused.kernels import sums
 
 FEWEST = 2
 """Readers that get aliases. Two gain nothing, but are added up as they are while nobody knows how many there are."""
@@ -82,8 +82,8 @@ class Readers:
 
     def _aliases(self, x: Tensor) -> list[Tensor]:
         place = len(self.reads)
-        times = self.times[place] if place < len(self.times) else kernels.ADDENDS
-        return list(Share.apply(x, min(times, kernels.ADDENDS))) if times >= FEWEST else []
+        times = self.times[place] if place < len(self.times) else sums.ADDENDS
+        return list(Share.apply(x, min(times, sums.ADDENDS))) if times >= FEWEST else []
 
 
 def _can_share(x: Any) -> bool:
@@ -106,5 +106,5 @@ class Share(torch.autograd.Function):
         if len(found) < 2:
             return (found[0] if found else None), None
         if all(map(is_plain, found)):
-            return kernels.add_up([each.contiguous() for each in found]), None
+            return sums.add_up([each.contiguous() for each in found]), None
         return sum(found[1:], found[0]), None

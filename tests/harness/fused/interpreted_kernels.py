@@ -15,7 +15,8 @@ from torch.autograd import forward_ad
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from harness.fused import convolution_kernels, functions, kernels, shared_input
+from harness.fused import functions, kernels, shared_input
+from harness.fused.kernels import convolution, sums
 
 SHAPES = [(3, 5, 24), (2, 7, 32), (1, 1, 1000)]
 
@@ -29,8 +30,26 @@ def compare_gelu() -> None:
         x, dy = torch.randn(shape) * 3, torch.randn(shape)
         exact = x.double().requires_grad_()
         functional.gelu(exact).backward(dy.double())
-        assert distance(kernels.gelu(x), functional.gelu(x.double())) < 1e-6
-        assert distance(kernels.gelu_gradient(x, dy), exact.grad) < 1e-6
+        assert distance(kernels.gelu.forward(x), functional.gelu(x.double())) < 1e-6
+        assert distance(kernels.gelu.gradient(x, dy), exact.grad) < 1e-6
+    compare_gelu_of_all_numbers()
+
+
+def compare_gelu_of_all_numbers() -> None:
+    """Every number that bf16 has."""
+    x = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).float()
+    y, slope = kernels.gelu.forward(x), kernels.gelu.gradient(x, torch.ones_like(x))
+    assert y[x.isnan()].isnan().all()
+    assert slope[x.isnan()].isnan().all()
+    assert y[x == torch.inf] == torch.inf
+    finite = x.isfinite()
+    exact = x[finite].double().requires_grad_()
+    expected = functional.gelu(exact)
+    expected.sum().backward()
+    assert (y[finite] - expected).abs().max() < 6e-7
+    assert (slope[finite] - exact.grad).abs().max() < 1.2e-6
+    near = exact.abs() < 5
+    assert ((y[finite] - expected).abs() <= 7e-6 * expected.abs())[near].all()
 
 
 def compare_norm() -> None:
@@ -39,13 +58,13 @@ def compare_norm() -> None:
         branch = torch.randn(shape) if has_branch else None
         bias = torch.randn(shape[-1]) if has_bias else None
         dsum = torch.randn(shape) if has_sum else None
-        total, y = kernels.norm(x, branch, weight, bias, 1e-5, torch.float32)
+        total, y, scales = kernels.norm.forward(x, branch, weight, bias, 1e-5, torch.float32)
         leaves = [each if each is None else each.double().requires_grad_() for each in (total, weight, bias)]
         expected = functional.layer_norm(leaves[0], weight.shape, *leaves[1:])
         expected.backward(dy.double())
         assert torch.equal(total, x if branch is None else x + branch)
         assert distance(y, expected) < 1e-6
-        dx, dweight, dbias = kernels.norm_gradient(total, weight, bias, dsum, dy, 1e-5)
+        dx, dweight, dbias = kernels.norm.gradient(total, weight, bias, scales, dsum, dy)
         assert distance(dx, leaves[0].grad + (0 if dsum is None else dsum)) < 1e-5
         assert distance(dweight, leaves[1].grad) < 1e-5
         assert bias is None or distance(dbias, leaves[2].grad) < 1e-5
@@ -58,19 +77,19 @@ def compare_losses() -> None:
         expected = functional.cross_entropy(exact, targets, reduction="none")
         expected.mean().backward()
         left, changed = logits.clone(), logits.clone()
-        assert distance(kernels.losses(left, targets, gradient=False), expected) < 1e-6
+        assert distance(kernels.loss.losses(left, targets, gradient=False), expected) < 1e-6
         assert torch.equal(left, logits)
-        assert distance(kernels.losses(changed, targets, gradient=True), expected) < 1e-6
+        assert distance(kernels.loss.losses(changed, targets, gradient=True), expected) < 1e-6
         assert distance(changed, exact.grad) < 1e-5
         targets[2], targets[4] = -100, width
-        found = kernels.losses(logits, targets, gradient=False)
+        found = kernels.loss.losses(logits, targets, gradient=False)
         assert found.isnan().tolist() == [False, False, True, False, True, False]
 
 
 def compare_sums() -> None:
-    for count in range(2, kernels.ADDENDS + 1):
+    for count in range(2, sums.ADDENDS + 1):
         addends = [torch.randn(3, 1000) for _ in range(count)]
-        assert distance(kernels.add_up(addends), torch.stack(addends).double().sum(0)) < 1e-6
+        assert distance(sums.add_up(addends), torch.stack(addends).double().sum(0)) < 1e-6
 
 
 class Mechanism(nn.Module):
@@ -78,7 +97,7 @@ class Mechanism(nn.Module):
 
     def __init__(self, act: Callable[[nn.ModuleList, Tensor], Tensor], dtype: torch.dtype = torch.float32):
         super().__init__()
-        self.maps = nn.ModuleList(nn.Linear(8, 8, dtype=dtype) for _ in range(kernels.ADDENDS + 2))
+        self.maps = nn.ModuleList(nn.Linear(8, 8, dtype=dtype) for _ in range(sums.ADDENDS + 2))
         self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
@@ -163,15 +182,15 @@ HALVES = (by_all, with_others_between, computed_twice)
 
 def compare_shared_input() -> None:
     added: list[int] = []
-    add_up = kernels.add_up
-    kernels.add_up = lambda addends: added.append(len(addends)) or add_up(addends)
+    add_up = sums.add_up
+    sums.add_up = lambda addends: added.append(len(addends)) or add_up(addends)
     torch.Tensor.is_cuda = True  # for which this process is made
     for act in FLOATS:
         compare_passes(act, torch.float32, torch.float32, 1e-2 if act is with_norm_and_gelu else 1e-5)
         assert added, act
     for act in HALVES:
         compare_passes(act, torch.float32, torch.bfloat16, 2e-2)
-    assert max(added) == kernels.ADDENDS
+    assert max(added) == sums.ADDENDS
     added.clear()
     for dtype in (torch.complex64, torch.float64):
         compare_passes(by_all, dtype, dtype, 1e-6)
@@ -203,7 +222,7 @@ def gradients(mechanism: nn.Module, dtype: torch.dtype) -> list[Tensor]:
 
 
 def compare_convolution() -> None:
-    convolution_kernels.POSITIONS, convolution_kernels.CHANNELS = 16, 32
+    convolution.POSITIONS, convolution.CHANNELS = 16, 32
     for (batch, length, width), silu, has_bias in product([(2, 21, 24), (1, 3, 40), (1, 32, 32)], *[(False, True)] * 2):
         x, dy = torch.randn(batch, length, 2 * width)[..., :width], torch.randn(batch, length, width)
         weight, bias = torch.randn(width, 4), torch.randn(width) if has_bias else None
@@ -212,8 +231,8 @@ def compare_convolution() -> None:
         expected = functional.conv1d(padded, leaves[1][:, None], leaves[2], groups=width).transpose(1, 2)
         expected = functional.silu(expected) if silu else expected
         expected.backward(dy.double())
-        assert distance(convolution_kernels.convolution(x, weight, bias, silu), expected) < 1e-6
-        found = convolution_kernels.convolution_gradient(x, dy, weight, bias, silu)
+        assert distance(convolution.forward(x, weight, bias, silu), expected) < 1e-6
+        found = convolution.gradient(x, dy, weight, bias, silu)
         for gradient, leaf in zip(found, leaves, strict=True):
             assert (gradient is None) == (leaf is None)
             assert leaf is None or distance(gradient, leaf.grad) < 1e-6

@@ -165,7 +165,7 @@ def _convolution_gradient(
         tl.store(dbias_ptr + part + channel, dbias, mask=here)
 
 
-def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool) -> Tensor:
+def forward(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool) -> Tensor:
     """The convolution of x, and SiLU of it if asked: (B, T, D), (D, 4), (D) -> (B, T, D)."""
     batch, length, width = x.shape
     weight, y = weight.contiguous(), torch.empty((batch, length, width), dtype=x.dtype, device=x.device)
@@ -187,7 +187,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool) -> T
     return y
 
 
-def convolution_gradient(
+def gradient(
     x: Tensor, dy: Tensor, weight: Tensor, bias: Tensor | None, silu: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The gradients of x, weight and bias from that of y (B, T, D)."""
