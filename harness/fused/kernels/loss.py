@@ -1,7 +1,8 @@
 """Cross-entropy of rows of logits, whose gradient takes the place of the logits.
 
-A row is read twice, so the second time should find it in the GPU's cache: a program has so many threads that few
-rows are under way at once. Each thread keeps a maximum and a sum of its own until the row is read.
+A row is read twice, and the second time should find it in the GPU's cache: a program has so many threads that few
+rows are under way at once, and what it writes goes first when the cache is full. Each thread keeps a maximum and a sum
+of its own until the row is read.
 """
 
 import torch
@@ -37,7 +38,8 @@ def _loss(
     total = tl.zeros((vectors,), tl.float32)
     for start in range(0, width, BLOCK):
         column = start + within
-        z = tl.load(logits_ptr + column, mask=column < width, other=float("-inf")).to(tl.float32)
+        z = tl.load(logits_ptr + column, mask=column < width, other=float("-inf"), eviction_policy="evict_last")
+        z = z.to(tl.float32)
         higher = tl.maximum(highest, tl.max(z, axis=1) * LOG2_E)
         total = total * tl.exp2(highest - higher) + tl.sum(tl.exp2(z * LOG2_E - higher[:, None]), axis=1)
         highest = higher
@@ -49,7 +51,8 @@ def _loss(
         for start in range(0, width, BLOCK):
             column = start + within
             z = tl.load(logits_ptr + column, mask=column < width, other=0.0).to(tl.float32)
-            tl.store(logits_ptr + column, tl.exp2(z * LOG2_E - shifted), mask=column < width)
+            gradient = tl.exp2(z * LOG2_E - shifted)
+            tl.store(logits_ptr + column, gradient, mask=column < width, cache_modifier=".cs")
         tl.debug_barrier()  # the target's logit is written twice, by two threads
         tl.store(logits_ptr + target, tl.exp2(chosen * LOG2_E - shifted) - share, mask=known)
 
