@@ -1,6 +1,7 @@
 """The two training loops that benchmarks compare, with any mechanism in the script's place."""
 
 import gc
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -27,7 +28,9 @@ class TemplateLoop:
     """The script's own training, without what it writes; `update` is one optimizer step."""
 
     def __init__(self, script: ModuleType, settings: Any):
+        handler = signal.getsignal(signal.SIGTERM)
         self.training = script.Training(settings)
+        signal.signal(signal.SIGTERM, handler)  # the script's would keep the training in memory
         self.model, self.update = self.training.model, self.training.update
 
     def logits(self, idx_BT: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def compare_losses(mechanism: str, script: ModuleType, settings: Any, steps: int
     at = tuple(round(total * number / EVALUATIONS) for number in range(1, EVALUATIONS + 1))
     loops = LOOPS
     if plain_settings(settings).micro_batch_size % 2 == 0:
-        loops = {"halves": plain_loop_in_halves, **LOOPS}  # the template last: its SIGTERM handler keeps it in memory
+        loops = {"halves": plain_loop_in_halves, **LOOPS}
     curves: dict[str, list[float]] = {name: [] for name in loops}
     for name, build in loops.items():
         loop = build(script, settings)

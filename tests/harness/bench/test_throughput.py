@@ -1,7 +1,8 @@
 """The comparison of the two training loops, at toy sizes on a CPU."""
 
+import gc
 import os
-from collections.abc import Iterator
+import weakref
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ import torch
 
 from harness.bench.breakdown import kind_of
 from harness.bench.comparison import Request, Speed, SpeedRow
-from harness.bench.loops import plain_loop, plain_loop_in_halves, settings_of, spliced
+from harness.bench.loops import TemplateLoop, plain_loop, plain_loop_in_halves, settings_of, spliced
 from harness.bench.throughput import compare_losses, compare_speed
 from harness.fla_as_shipped import SWITCH
 from harness.profiles import load_profile, resolve
@@ -24,14 +25,9 @@ TRAINING = {"gradient_accumulation_steps": 2, "learning_rate": 1e-2, "warmup_ite
 
 
 @pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
-    """One thread; and a training takes SIGTERM for itself, which goes back."""
-    import signal
-
+def _alone() -> None:
+    """One thread."""
     torch.set_num_threads(1)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def request_for(mechanism: str, config: RunConfig) -> Request:
@@ -71,6 +67,16 @@ def test_halves_are_the_same_batch(config: RunConfig, tmp_path: Path) -> None:
     settings.micro_batch_size, settings.gradient_accumulation_steps = 64, 3
     found = [build(script, settings).settings for build in (plain_loop, plain_loop_in_halves)]
     assert [(each.micro_batch_size, each.gradient_accumulation_steps) for each in found] == [(32, 6), (16, 12)]
+
+
+def test_a_loop_that_is_done_leaves_memory(config: RunConfig, tmp_path: Path) -> None:
+    """Its weights go with it, whatever its script does about signals: the next mechanism is measured without them."""
+    loop = TemplateLoop(script_of("mha", config), settings_of(config, tmp_path))
+    loop.update()
+    weight = weakref.ref(next(iter(loop.model.parameters())))
+    del loop
+    gc.collect()
+    assert weight() is None
 
 
 def test_a_reference_runs_on_fla_as_it_ships(config: RunConfig, tmp_path: Path) -> None:
