@@ -16,13 +16,15 @@ from harness.fused import kernels
 
 EPSILON = 1e-5
 """Added to the variance by a layer norm: torch's default."""
+PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
+"""Of which kernels compute in fp32."""
 
 
 def gelu(x: Tensor) -> Tensor:
     """Gaussian error linear unit, x times the share of a standard normal below x: (...) -> (...)."""
     if not on_kernels(x) or x.dtype != torch.bfloat16:
         return functional.gelu(x)
-    y: Tensor = GELU.apply(x)
+    y: Tensor = GELU.apply(x.contiguous())  # here, where autograd sees it
     return y
 
 
@@ -38,9 +40,10 @@ def add_layer_norm(x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tenso
     saves a pass over their gradients, which are added where they are made.
     """
     dtype = _autocast_dtype(x)
-    if not on_kernels(x) or (branch is not None and branch.shape != x.shape):
+    if not on_kernels(x) or not _can_normalize(x, branch, weight, bias):
         return _add_layer_norm(x, branch, weight, bias, dtype)
-    total, y = AddLayerNorm.apply(x, branch, weight, bias, dtype)
+    bias = None if bias is None else bias.contiguous()
+    total, y = AddLayerNorm.apply(x.contiguous(), branch, weight.contiguous(), bias, dtype)
     return total, y
 
 
@@ -53,6 +56,16 @@ def head(x: Tensor, weight: Tensor, targets: Tensor | None) -> tuple[Tensor | No
         return None, LinearCrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten())
     logits = functional.linear(x, weight)
     return logits, None if targets is None else functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def _can_normalize(x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the kernel has this norm: along the last axis, in no more than fp32, of rows that fit."""
+    tensors = [each for each in (x, branch, weight, bias) if each is not None]
+    shapes = [each.shape for each in (weight, bias) if each is not None]
+    if branch is not None and branch.shape != x.shape:
+        return False
+    along = all(shape == x.shape[-1:] for shape in shapes) and x.shape[-1] <= kernels.norm.WIDEST
+    return along and all(each.dtype in PRECISIONS for each in tensors)
 
 
 def in_autocast(x: Tensor) -> Tensor:
@@ -88,11 +101,10 @@ def _add_layer_norm(
 
 
 class GELU(torch.autograd.Function):
-    """x in bf16 -> x times the share of a standard normal below x."""
+    """x in bf16, contiguous -> x times the share of a standard normal below x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        x = x.contiguous()
         ctx.save_for_backward(x)
         return kernels.gelu.forward(x)
 
@@ -105,7 +117,10 @@ class GELU(torch.autograd.Function):
 
 
 class AddLayerNorm(torch.autograd.Function):
-    """x, branch or None, weight, bias or None, dtype -> x + branch, and that normalized in this dtype."""
+    """x, branch or None, weight, bias or None, dtype -> x + branch, and that normalized in this dtype.
+
+    All but the branch contiguous: a copy made in here would be saved without what it was computed from.
+    """
 
     @staticmethod
     def forward(
@@ -113,7 +128,7 @@ class AddLayerNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.dtypes = dtype, x.dtype, None if branch is None else branch.dtype
-        total, y, scales = kernels.norm.forward(x.contiguous(), branch, weight, bias, EPSILON, dtype)
+        total, y, scales = kernels.norm.forward(x, branch, weight, bias, EPSILON, dtype)
         ctx.save_for_backward(total, weight, bias, scales)
         return (x.view_as(x) if branch is None else total), y
 
@@ -163,5 +178,5 @@ class LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor, Tensor, None]:
         x_NC, narrow_VC, dlogits_NV = ctx.saved_tensors
-        dx_NC = (dlogits_NV @ narrow_VC) * dloss.to(x_NC.dtype)
+        dx_NC = (dlogits_NV @ narrow_VC).mul_(dloss.view(1, 1))  # without axes it would be rounded to bf16 first
         return dx_NC, (dlogits_NV.T @ x_NC).to(ctx.dtype) * dloss, None

@@ -18,13 +18,13 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 
 
 def fuse(network: Any, block: Any, norm: type) -> None:
-    """Give a network the forward pass of this module, if its own is the script's; `block` and `norm` are the script's.
+    """Give a network the forward pass of this module, if it and its norm do what the script's do.
 
-    Blocks of that class whose forward is the script's are taken apart; others are called.
+    `block` and `norm` are the script's classes. Blocks that do what the script's do are taken apart; others are called.
     """
-    if _instructions(type(network).forward) != _instructions(_Network.forward):
+    if _instructions(type(network).forward) != _instructions(_Network.forward) or not _says(norm, _Norm):
         return
-    known = isinstance(block, type) and _instructions(getattr(block, "forward", None)) == _instructions(_Block.forward)
+    known = _says(block, _Block)
 
     def is_plain(each: Any) -> bool:
         """Whether a block does what the script's does, with norms that do."""
@@ -81,8 +81,20 @@ def _instructions(function: Any) -> tuple[bytes, tuple[str, ...], tuple[str, ...
     return None if code is None else (code.co_code, code.co_names, code.co_varnames)
 
 
+def _says(kind: Any, twin: type) -> bool:
+    """Whether a class has the forward pass of another, instruction by instruction."""
+    return isinstance(kind, type) and _instructions(getattr(kind, "forward", None)) == _instructions(twin.forward)  # type: ignore[attr-defined]
+
+
+class _Norm:
+    """What the script's LayerNorm does before anybody edits it, instruction by instruction."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return Fused.layer_norm(x, self.weight, self.bias)
+
+
 class _Block:
-    """What the script's Block does before anybody edits it, instruction by instruction."""
+    """What the script's Block does, likewise."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         x = x + self.attn(self.ln_1(x))

@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.fused.functions import is_plain, on_kernels
+from harness.fused.functions import PRECISIONS, is_plain, on_kernels
 from harness.fused.kernels import sums
 
 FEWEST = 2
 """Readers that get aliases. Two gain nothing, but are added up as they are while nobody knows how many there are."""
-PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def share(mechanisms: Iterable[nn.Module]) -> None:

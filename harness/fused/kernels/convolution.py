@@ -190,7 +190,7 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool) -> Tenso
 def gradient(
     x: Tensor, dy: Tensor, weight: Tensor, bias: Tensor | None, silu: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The gradients of x, weight and bias from that of y (B, T, D)."""
+    """The gradients of x, weight and bias from that of y (B, T, D); both have their channels side by side."""
     batch, length, width = x.shape
     parts = triton.cdiv(length, POSITIONS)
     weight, dx = weight.contiguous(), torch.empty((batch, length, width), dtype=x.dtype, device=x.device)

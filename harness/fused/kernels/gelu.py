@@ -13,7 +13,7 @@ from torch import Tensor
 
 BLOCK, WARPS = 1024, 4
 FARTHEST = tl.constexpr(10.0)
-"""Beyond it P(-t) and p(t) are nothing beside 1."""
+"""Beyond it P(-t) and p(t) are nothing beside 1. An infinite x counts as one far out; torch makes no number of it."""
 
 
 @triton.jit
@@ -64,7 +64,7 @@ def forward(x: Tensor) -> Tensor:
 
 
 def gradient(x: Tensor, dy: Tensor) -> Tensor:
-    """The gradient of x from that of forward(x)."""
+    """The gradient of x from that of forward(x), both contiguous."""
     dx = torch.empty_like(x)
     _gelu_gradient[(triton.cdiv(x.numel(), BLOCK),)](x, dy, dx, x.numel(), BLOCK=BLOCK, num_warps=WARPS)
     return dx

@@ -60,7 +60,7 @@ def _loss(
 def losses(logits: Tensor, targets: Tensor, gradient: bool) -> Tensor:
     """Cross-entropy of each row of logits (N, V), in fp32; with `gradient` that of their mean replaces the logits.
 
-    No number where the target is none of the V.
+    Logits and targets (N) are contiguous. No number where the target is none of the V.
     """
     rows, width = logits.shape
     found = torch.empty(rows, dtype=torch.float32, device=logits.device)

@@ -14,7 +14,9 @@ THREAD_ELEMENTS = 16
 FEWEST_WARPS, MOST_WARPS = 2, 16
 PROGRAMS = 8
 """On each multiprocessor in a backward pass; each adds up its own share of the weights' gradients."""
-WIDEST_AHEAD = 8192
+WIDEST = 8192
+"""A wider row would not fit in the registers of its threads."""
+WIDEST_AHEAD = 4096
 """Up to this width a backward pass reads the next tile while it works on one; wider ones may not fit together."""
 
 
@@ -117,7 +119,10 @@ def _norm_gradient(
 def forward(
     x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None, epsilon: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """x + branch (x itself without one), that normalized over its last axis in `dtype`, and what `gradient` needs."""
+    """x + branch (x itself without one), that normalized over its last axis in `dtype`, and what `gradient` needs.
+
+    x and branch (..., C), weight and bias (C) -> (..., C) twice, and (2, rows). Contiguous all but the branch.
+    """
     rows, width, together, tile, warps = _tiles(x)
     total = x if branch is None else torch.empty_like(x, dtype=torch.promote_types(x.dtype, branch.dtype))
     branch = None if branch is None else branch.contiguous()
@@ -148,7 +153,8 @@ def gradient(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The gradients of x (that of the sum added), weight and bias, from those of the sum and of the normalized.
 
-    `scales` (2, rows) is what each row was multiplied with to be normalized, and what was added then.
+    x, dsum and dy (..., C), weight and bias (C) -> (..., C), (C), (C). `scales` (2, rows) is what each row was
+    multiplied with to be normalized, and what was added then.
     """
     rows, width, together, tile, warps = _tiles(x)
     programs = min(triton.cdiv(rows, together), PROGRAMS * _multiprocessors(x.device))

@@ -19,6 +19,8 @@ from harness.fused import functions, kernels, shared_input
 from harness.fused.kernels import convolution, sums
 
 SHAPES = [(3, 5, 24), (2, 7, 32), (1, 1, 1000)]
+SEVERAL_TILES = (600, 24)
+"""For each program of a norm's backward pass."""
 
 
 def distance(actual: Tensor, expected: Tensor) -> float:
@@ -53,7 +55,7 @@ def compare_gelu_of_all_numbers() -> None:
 
 
 def compare_norm() -> None:
-    for shape, has_branch, has_bias, has_sum in product(SHAPES, *[(False, True)] * 3):
+    for shape, has_branch, has_bias, has_sum in product([*SHAPES, SEVERAL_TILES], *[(False, True)] * 3):
         x, dy, weight = torch.randn(shape) + 3, torch.randn(shape), torch.rand(shape[-1])
         branch = torch.randn(shape) if has_branch else None
         bias = torch.randn(shape[-1]) if has_bias else None
@@ -84,6 +86,46 @@ def compare_losses() -> None:
         targets[2], targets[4] = -100, width
         found = kernels.loss.losses(logits, targets, gradient=False)
         assert found.isnan().tolist() == [False, False, True, False, True, False]
+
+
+def compare_weights() -> None:
+    """A norm reads weights that are laid out otherwise, and leaves to torch what it does not compute."""
+    x, gain = torch.randn(6, 4, 8), torch.rand(1)
+    for weight in (torch.rand(16)[::2], gain.expand(8), torch.rand(4, 8)):
+        expected = functional.layer_norm(x, weight.shape, weight, weight * 2)
+        assert distance(functions.layer_norm(x, weight, weight * 2), expected.double()) < 1e-6
+    far = x.double() + 1e6
+    exact = functional.layer_norm(far, (8,), gain.expand(8).double())
+    assert distance(functions.layer_norm(far, gain.expand(8).double(), None), exact) < 1e-6
+
+
+def compare_gradients_of_views() -> None:
+    """What is laid out otherwise can be differentiated twice."""
+    start, weight = torch.randn(5, 8), torch.rand(8, requires_grad=True)
+    found = []
+    for norm, gelu in (
+        (lambda z: functions.layer_norm(z, weight, None), functions.gelu),
+        (lambda z: functional.layer_norm(z, (8,), weight), functional.gelu),
+    ):
+        x = start.clone().requires_grad_()
+        z = (x * 1).t().contiguous().t()
+        y = gelu(norm(z).bfloat16().t().contiguous().t())
+        (slope,) = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)
+        found.append([slope, *torch.autograd.grad(slope.square().sum(), (x, weight))])
+    for actual, expected in zip(*found, strict=True):
+        assert distance(actual, expected.double()) < 2e-2
+
+
+def compare_shares() -> None:
+    """All gradients of a loss are multiplied with the same number, whatever bf16 makes of it."""
+    x, weight = torch.randn(1, 64, 32).bfloat16().requires_grad_(), torch.randn(99, 32, requires_grad=True)
+    targets = torch.randint(99, (1, 64))
+    whole, sixth = (
+        torch.autograd.grad(functions.head(x, weight, targets)[1] * share, (x, weight)) for share in (1.0, 1 / 6)
+    )
+    for one, other in zip(whole, sixth, strict=True):
+        ratio = (other.double() * one.double()).sum() / one.double().square().sum()
+        assert abs(ratio * 6 - 1) < 2e-4
 
 
 def compare_sums() -> None:
@@ -184,7 +226,6 @@ def compare_shared_input() -> None:
     added: list[int] = []
     add_up = sums.add_up
     sums.add_up = lambda addends: added.append(len(addends)) or add_up(addends)
-    torch.Tensor.is_cuda = True  # for which this process is made
     for act in FLOATS:
         compare_passes(act, torch.float32, torch.float32, 1e-2 if act is with_norm_and_gelu else 1e-5)
         assert added, act
@@ -240,7 +281,8 @@ def compare_convolution() -> None:
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    comparisons = (compare_gelu, compare_norm, compare_losses, compare_sums, compare_shared_input)
-    for compare in (*comparisons, compare_convolution):
+    torch.Tensor.is_cuda = True  # for which this process is made
+    comparisons = (compare_gelu, compare_norm, compare_losses, compare_sums, compare_shared_input, compare_convolution)
+    for compare in (*comparisons, compare_weights, compare_gradients_of_views, compare_shares):
         compare()
         print(compare.__name__.removeprefix("compare_"))

@@ -26,7 +26,8 @@ def test_kernels_compute_the_formulas() -> None:
     pytest.importorskip("triton")
     ended = subprocess.run([sys.executable, str(INTERPRETED)], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["gelu", "norm", "losses", "sums", "shared_input", "convolution"]
+    kernels = ["gelu", "norm", "losses", "sums", "shared_input", "convolution"]
+    assert ended.stdout.split() == [*kernels, "weights", "gradients_of_views", "shares"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -56,6 +57,46 @@ def test_functions_agree_with_torch_in_fp64(device: str, dtype: torch.dtype) -> 
         ours = run(functions, leaves)
     for actual, expected in zip(ours, run(plain, exact), strict=True):
         assert distance(actual, expected) < tolerance
+
+
+@pytest.mark.gpu
+def test_many_rows_are_normalized() -> None:
+    """Where each program has many tiles, of the published width, norm and gradients are torch's in fp64."""
+    torch.manual_seed(0)
+    x, branch = (torch.randn(20_000, 1024, device="cuda").bfloat16().requires_grad_() for _ in range(2))
+    weight, bias = (torch.rand(1024, device="cuda").requires_grad_() for _ in range(2))
+    with torch.autocast("cuda", torch.bfloat16):
+        total, y = functions.add_layer_norm(x, branch, weight, bias)
+    exact = [each.detach().double().requires_grad_() for each in (total, weight, bias)]
+    expected = functional.layer_norm(exact[0], (1024,), *exact[1:])
+    dtotal, dy = torch.randn_like(total), torch.randn_like(y)
+    torch.autograd.backward((total, y), (dtotal, dy))
+    expected.backward(dy.double())
+    assert distance(y, expected) < 5e-3
+    assert exact[0].grad is not None
+    for actual, gradient in ((x, exact[0].grad + dtotal), (branch, exact[0].grad + dtotal)):
+        assert distance(actual.grad, gradient) < 5e-3  # type: ignore[arg-type]
+    for actual, leaf in zip((weight, bias), exact[1:], strict=True):
+        assert distance(actual.grad, leaf.grad) < 1e-5  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("vocabulary", [50257, 50304])
+def test_a_whole_vocabulary_has_the_loss_of_torch(vocabulary: int) -> None:
+    """Where a row takes several blocks of many warps, aligned or not, loss and gradients are torch's in fp64."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 64, 32, device="cuda").bfloat16().requires_grad_()
+    weight = torch.randn(vocabulary, 32, device="cuda").bfloat16().requires_grad_()
+    targets = torch.randint(vocabulary, (2, 64), device="cuda")
+    loss = functions.head(x, weight, targets)[1]
+    exact = [each.detach().double().requires_grad_() for each in (x, weight)]
+    expected = functional.cross_entropy((exact[0] @ exact[1].T).flatten(0, 1), targets.flatten())
+    assert loss is not None
+    (loss / 6).backward()
+    (expected / 6).backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
+    for actual, leaf in zip((x, weight), exact, strict=True):
+        assert distance(actual.grad, leaf.grad) < 2e-2  # type: ignore[arg-type]
 
 
 def test_gradients_of_gradients(device: str) -> None:

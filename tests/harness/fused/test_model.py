@@ -175,6 +175,19 @@ def test_an_edited_network_is_left_alone(script: ModuleType) -> None:
     assert not is_fused(network)
 
 
+def test_a_network_of_other_norms_is_left_alone(script: ModuleType) -> None:
+    """A task may let its agents write another norm under the script's name."""
+
+    class LayerNorm(script.LayerNorm):  # type: ignore[misc, name-defined]
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.weight  # type: ignore[no-any-return]
+
+    network = network_of(script, "cpu")
+    for norm in (LayerNorm, nn.RMSNorm, lambda width, bias: script.LayerNorm(width, bias)):
+        model.fuse(network, script.Block, norm)  # type: ignore[arg-type]
+        assert not is_fused(network)
+
+
 def test_mechanisms_are_found_once() -> None:
     """Layers may share one mechanism, and a block may have none."""
     shared, other = nn.Identity(), nn.Identity()
