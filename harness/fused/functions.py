@@ -58,16 +58,6 @@ def head(x: Tensor, weight: Tensor, targets: Tensor | None) -> tuple[Tensor | No
     return logits, None if targets is None else functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def _can_normalize(x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernel has this norm: along the last axis, in no more than fp32, of rows that fit."""
-    tensors = [each for each in (x, branch, weight, bias) if each is not None]
-    shapes = [each.shape for each in (weight, bias) if each is not None]
-    if branch is not None and branch.shape != x.shape:
-        return False
-    along = all(shape == x.shape[-1:] for shape in shapes) and x.shape[-1] <= kernels.norm.WIDEST
-    return along and all(each.dtype in PRECISIONS for each in tensors)
-
-
 def in_autocast(x: Tensor) -> Tensor:
     """x in the precision of autocast."""
     return x.to(_autocast_dtype(x))
@@ -84,6 +74,16 @@ def on_kernels(x: Tensor) -> bool:
         return False
     transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
     return x.is_cuda and x.numel() > 0 and not transformed
+
+
+def _can_normalize(x: Tensor, branch: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the kernel has this norm: along the last axis, in no more than fp32, of rows that fit."""
+    row = x.shape[-1:]
+    fits = all(
+        each is None or (each.shape == shape and each.dtype in PRECISIONS)
+        for each, shape in ((x, x.shape), (branch, x.shape), (weight, row), (bias, row))
+    )
+    return fits and x.shape[-1] <= kernels.norm.WIDEST
 
 
 def is_plain(gradient: Tensor) -> bool:

@@ -123,12 +123,12 @@ def forward(
 
     x and branch (..., C), weight and bias (C) -> (..., C) twice, and (2, rows). Contiguous all but the branch.
     """
-    rows, width, together, tile, warps = _tiles(x)
+    rows, tiles, options = _tiles(x, bias)
     total = x if branch is None else torch.empty_like(x, dtype=torch.promote_types(x.dtype, branch.dtype))
     branch = None if branch is None else branch.contiguous()
     y = torch.empty_like(x, dtype=dtype)
     scales = torch.empty(2, rows, dtype=torch.float32, device=x.device)
-    _norm[(triton.cdiv(rows, together),)](
+    _norm[(tiles,)](
         x,
         x if branch is None else branch,
         weight,
@@ -138,12 +138,8 @@ def forward(
         scales,
         rows,
         epsilon,
-        width=width,
-        ROWS=together,
-        WIDTH=tile,
         BRANCH=branch is not None,
-        BIAS=bias is not None,
-        num_warps=warps,
+        **options,
     )
     return total, y, scales
 
@@ -156,11 +152,11 @@ def gradient(
     x, dsum and dy (..., C), weight and bias (C) -> (..., C), (C), (C). `scales` (2, rows) is what each row was
     multiplied with to be normalized, and what was added then.
     """
-    rows, width, together, tile, warps = _tiles(x)
-    programs = min(triton.cdiv(rows, together), PROGRAMS * _multiprocessors(x.device))
+    rows, tiles, options = _tiles(x, bias)
+    programs = min(tiles, PROGRAMS * _multiprocessors(x.device))
     dy, dsum = dy.contiguous(), None if dsum is None else dsum.contiguous()
     dx = torch.empty_like(x)
-    dweight = torch.empty(programs, width, dtype=torch.float32, device=x.device)
+    dweight = torch.empty(programs, x.shape[-1], dtype=torch.float32, device=x.device)
     dbias = torch.empty_like(dweight) if bias is not None else dweight
     _norm_gradient[(programs,)](
         x,
@@ -173,23 +169,21 @@ def gradient(
         dbias,
         rows,
         programs,
-        width=width,
-        ROWS=together,
-        WIDTH=tile,
         SUM=dsum is not None,
-        BIAS=bias is not None,
-        STAGES=2 if tile <= WIDEST_AHEAD else 1,
-        num_warps=warps,
+        STAGES=2 if options["WIDTH"] <= WIDEST_AHEAD else 1,
+        **options,
     )
     return dx, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype) if bias is not None else None
 
 
-def _tiles(x: Tensor) -> tuple[int, int, int, int, int]:
-    """Rows and width of x, and of the tile that a program holds at a time; the program's warps."""
+def _tiles(x: Tensor, bias: Tensor | None) -> tuple[int, int, dict[str, int]]:
+    """Rows of x, tiles that they make, and what both kernels are told of a tile, which a program holds at a time."""
     width = x.shape[-1]
-    tile = triton.next_power_of_2(width)
+    rows, tile = x.numel() // width, triton.next_power_of_2(width)
     warps = min(MOST_WARPS, max(FEWEST_WARPS, tile // (32 * THREAD_ELEMENTS)))
-    return x.numel() // width, width, max(1, 32 * THREAD_ELEMENTS * warps // tile), tile, warps
+    together = max(1, 32 * THREAD_ELEMENTS * warps // tile)
+    options = {"width": width, "ROWS": together, "WIDTH": tile, "BIAS": bias is not None, "num_warps": warps}
+    return rows, triton.cdiv(rows, together), options
 
 
 def _multiprocessors(device: torch.device) -> int:
